@@ -1,0 +1,38 @@
+# `make` lists what there is to make.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PROFILE ?=
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/installed ## run the whole pipeline; PROFILE=quick for a first look in two minutes
+	@python -m flows train $(if $(PROFILE),--profile $(PROFILE))
+
+repro: .venv/installed ## run it by plain `dvc repro`, one stage after the other
+	dvc repro
+
+test: .venv/installed ## run the tests
+	pytest
+
+lint: .venv/installed ## check style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+lock: ## resolve pyproject.toml into requirements.lock anew (needs uv: pip install uv)
+	uv pip compile pyproject.toml --group dev --output-file requirements.lock --universal \
+		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+clean: ## remove the environment and everything a run wrote; DVC's cache and the tags stay
+	rm -rf .venv
+	git clean -fdXq data models reports
+
+.venv/installed: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "expected Python 3.11 to 3.13; %s is %s. Set PYTHON, as in: make run PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+.PHONY: help run repro test lint lock clean

@@ -1,0 +1,1 @@
+"""Order, schedules, retries and events around the pipeline that ``dvc.yaml`` describes."""

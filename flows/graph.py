@@ -1,0 +1,150 @@
+"""DVC's own graph, read once: nothing here restates an edge."""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.io.stage import StageError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of ``dvc.yaml``: its name, what it waits for, what it writes."""
+
+    name: str
+    upstream: tuple[str, ...]
+    outs: tuple[Path, ...]
+    retries: int = 0
+    """How often a failed command is worth another try: ``meta: {retries: n}``."""
+
+    @property
+    def member(self) -> str:
+        """The part of a matrix stage's name after ``@``; empty for others."""
+        return self.name.partition("@")[2]
+
+
+Graph = dict[str, Stage]
+"""The stages by name, every stage after those that it waits for."""
+
+
+def open_repo(root: Path | None = None) -> Any:
+    """Return DVC's ``Repo`` for the pipeline in or above ``root``.
+
+    It waits for DVC's lock: a stage that has just trained must not lose its result to
+    another ``dvc`` that looks at the repository for a second.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    _quiet()
+    try:
+        return Repo(str(root) if root else None, _wait_for_lock=True)
+    except DvcException as error:
+        raise StageError(f"expected to be in a DVC repository; {error}") from None
+
+
+def _quiet() -> None:
+    """Leave of DVC's console output the warnings, without its progress bars.
+
+    What it does is told once, by the flow.
+    """
+    for name in ("dvc", "dvc_objects", "dvc_data"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("dvc.progress").setLevel(logging.CRITICAL)
+
+
+def read(repo: Any) -> Graph:
+    """Return the graph of ``repo`` in the order of ``dvc.yaml``.
+
+    Raises
+    ------
+    StageError
+        If ``dvc.yaml`` is wrong, with DVC's own words.
+    """
+    from dvc.exceptions import DvcException
+    from networkx import lexicographical_topological_sort
+
+    try:
+        stages, graph = list(repo.index.stages), repo.index.graph
+    except DvcException as error:
+        raise StageError(f"{error}" + (f": {error.__cause__}" if error.__cause__ else "")) from None
+    place = {stage: number for number, stage in enumerate(stages)}
+    # DVC's edges lead from the consumer to its producer.
+    order = lexicographical_topological_sort(graph.reverse(copy=False), key=place.__getitem__)
+    return {stage.addressing: _stage(stage, graph) for stage in order}
+
+
+def _stage(stage: Any, graph: Any) -> Stage:
+    return Stage(
+        name=stage.addressing,
+        upstream=tuple(sorted(other.addressing for other in graph.successors(stage))),
+        outs=tuple(Path(out.fs_path) for out in stage.outs),
+        retries=_retries(stage),
+    )
+
+
+def _retries(stage: Any) -> int:
+    value = (stage.meta or {}).get("retries", 0)
+    if not isinstance(value, int) or not 0 <= value <= 10:
+        where = f"{stage.path_in_repo}: {stage.addressing}: meta.retries"
+        raise StageError(f"{where} must be a number from 0 to 10; got {value!r}")
+    return value
+
+
+def is_unchanged(repo: Any) -> bool:
+    """Tell whether a run would find nothing to do, by DVC's own check of every stage."""
+    from dvc.repo import lock_repo
+
+    with lock_repo(repo):
+        return not any(stage.changed() for stage in repo.index.stages)
+
+
+def prune(graph: Graph, root: Path) -> list[str]:
+    """Remove folders of matrix members that ``dvc.yaml`` no longer has; return a line each.
+
+    A stage that depends on the matrix' whole folder would take them for members. Only what
+    ``dvc.lock`` lists is removed, as DVC's cache keeps its content; other folders are named.
+    """
+    lines = []
+    for folder in stale(graph):
+        shown = folder.relative_to(root)
+        if _holds_any(shown, _locked_outs(root)):
+            shutil.rmtree(folder)
+            lines.append(f"removed {shown}: no stage makes it now (DVC's cache keeps its content)")
+        else:
+            lines.append(f"{shown} belongs to no stage: move it away or delete it")
+    return lines
+
+
+def stale(graph: Graph) -> Iterator[Path]:
+    """Yield the folders beside those of matrix members that no stage of ``graph`` owns."""
+    outs = [out for stage in graph.values() for out in stage.outs]
+    owned = {folder for out in outs for folder in (out, *out.parents)}
+    for parent in sorted({home for stage in graph.values() for home in _homes(stage)}):
+        folders = sorted(path for path in parent.glob("*") if path.is_dir() and path not in owned)
+        yield from (path for path in folders if not any(path.is_relative_to(out) for out in outs))
+
+
+def _homes(stage: Stage) -> Iterator[Path]:
+    """Yield ``models/train`` for the output ``models/train/<member>/model.keras``."""
+    for out in stage.outs:
+        for folder in (out, *out.parents):
+            if stage.member and folder.name == stage.member:
+                yield folder.parent
+
+
+def _locked_outs(root: Path) -> set[str]:
+    from ruamel.yaml import YAML
+
+    lock = root / "dvc.lock"
+    content = YAML(typ="safe").load(lock) if lock.exists() else {}
+    stages = (content or {}).get("stages", {}).values()
+    return {out["path"] for stage in stages for out in stage.get("outs", [])}
+
+
+def _holds_any(folder: Path, outs: set[str]) -> bool:
+    return any(Path(out).is_relative_to(folder) for out in outs)

@@ -1,0 +1,25 @@
+"""The verdict as artifacts of a flow run, for Prefect's pages."""
+
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+
+from flows.verdict import Table, Verdict, decision_lines, score_table, stage_table
+
+
+def artifacts(verdict: Verdict) -> None:
+    """Publish the stage table and, as far as the run came, scores, decision and report."""
+    create_table_artifact(_rows(stage_table(verdict)), key="stages", description="Stages")
+    if verdict.scores:
+        create_table_artifact(_rows(score_table(verdict)), key="scores", description="Scores")
+    if lines := decision_lines(verdict):
+        create_markdown_artifact("\n\n".join(lines), key="decision", description="Decision")
+    if verdict.report:
+        # Prefect does not show HTML: it opens the file where the browser may.
+        create_link_artifact(verdict.report.as_uri(), link_text="reports/index.html", key="report")
+
+
+def _rows(table: Table) -> list[dict[str, str]]:
+    return [dict(zip(table.header, row, strict=True)) for row in table.rows]

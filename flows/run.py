@@ -1,0 +1,60 @@
+"""The command ``python -m flows train``: the flow, and around it what a terminal wants."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from flows import execute, graph, profile, server, settings, verdict
+from flows.execute import CACHED, Outcome
+
+
+def train(profile_name: str | None = None) -> int:
+    """Run the pipeline and print the verdict; return the exit status."""
+    start = time.monotonic()
+    signal.signal(signal.SIGTERM, _interrupt)
+    settings.apply()
+    for line in profile.use(profile_name) if profile_name else []:
+        print(line, flush=True)
+    repo = graph.open_repo()
+    root = Path(repo.root_dir)
+    outcomes = _all_cached(repo, root) or _flow(root)
+    verdict.show(verdict.collect(outcomes, root, time.monotonic() - start))
+    return 0 if verdict.is_well(outcomes) else 1
+
+
+def _all_cached(repo: object, root: Path) -> list[Outcome]:
+    """Return the outcomes if there is nothing to do and no server to tell so; else nothing.
+
+    Prefect's own server takes 13 s to start, only to hear that nothing happened.
+    """
+    stages = graph.read(repo)
+    if settings.has_server() or any(graph.stale(stages)) or not graph.is_unchanged(repo):
+        return []
+    return [Outcome(name, CACHED) for name in stages]
+
+
+def _flow(root: Path) -> list[Outcome]:
+    if settings.has_server():
+        return _run_flow()
+    print("starting Prefect's own server for this run, as PREFECT_API_URL is not set", flush=True)
+    return _run_flow(server.start(execute.folder(root) / "server.log"))
+
+
+def _run_flow(wait: Callable[[], None] = lambda: None) -> list[Outcome]:
+    # Importing Prefect takes 2 s: beside the start of the server, where there is one.
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.train import train as flow
+
+    wait()
+    # A heartbeat is for a run that nobody watches; joining its thread costs 1 s at the end.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        state = flow(return_state=True)
+    outcomes: list[Outcome] = state.result(raise_on_failure=False)
+    return outcomes
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,298 @@
+"""Fit one of the source document's other algorithms, for the ensemble to be held against."""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from pydantic import Field
+
+from tasks.core import augment, calibration, export, networks, training
+from tasks.core.scaling import SCALINGS
+from tasks.io import archives, dataset, files, models, params, predictions, timing
+from tasks.io.params import Section
+from tasks.io.predictions import Predictions
+from tasks.io.progress import Epochs
+from tasks.io.quiet import quiet
+from tasks.io.stage import StageError, run
+
+Algorithm = Literal[
+    "logistic_regression", "decision_tree", "random_forest", "svm", "rnn", "notebook"
+]
+
+
+class LogisticRegression(Section):
+    """Multinomial logistic regression."""
+
+    inverse_penalty: float = Field(gt=0)
+    tolerance: float = Field(gt=0)
+    max_iterations: int = Field(ge=1)
+
+
+class DecisionTree(Section):
+    """One tree."""
+
+    criterion: Literal["gini", "entropy"]
+    min_samples_leaf: int = Field(ge=1)
+
+
+class RandomForest(Section):
+    """Trees on resampled rows."""
+
+    trees: int = Field(ge=1)
+
+
+class Svm(Section):
+    """A support vector machine with a radial kernel on principal components."""
+
+    components: int = Field(ge=1, le=784)
+    cost: float = Field(gt=0)
+    gamma: float = Field(gt=0)
+
+
+class Rnn(Section):
+    """A recurrent network that reads images row by row."""
+
+    units: int = Field(ge=1)
+    dropout: float = Field(ge=0, lt=1)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=8)
+    peak_learning_rate: float = Field(gt=0, le=1)
+    warmup: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0, lt=1)
+    label_smoothing: float = Field(ge=0, lt=1)
+    average: float = Field(ge=0, lt=1)
+    shift: float = Field(ge=0, le=14, description="pixels either way")
+
+
+class Notebook(Section):
+    """The source document's own network, 784-128-10."""
+
+    units: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    validation_split: float = Field(gt=0, lt=1)
+
+
+class Baseline(Section):
+    """All algorithms and what they share."""
+
+    algorithms: list[Algorithm] = Field(min_length=1)
+    fold: int = Field(ge=0, description="the fold that is held out for validation")
+    sampled: int = Field(ge=1, description="fitted images that the training score is taken from")
+    logistic_regression: LogisticRegression
+    decision_tree: DecisionTree
+    random_forest: RandomForest
+    svm: Svm
+    rnn: Rnn
+    notebook: Notebook
+
+
+def main() -> None:
+    """Fit the algorithm named on the command line and write its folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--algorithm", required=True, choices=get_args(Algorithm))
+    fit(parser.parse_args().algorithm)
+
+
+def fit(algorithm: Algorithm) -> None:
+    """Fit one algorithm on all training images.
+
+    The scikit-learn ones are fitted twice: without one fold, whose images then give the
+    validation score, and on everything, which is the model that is kept.
+    """
+    section = params.section(Baseline, "baseline")
+    digits = dataset.load()
+    folder = models.BASELINE / algorithm
+    settings = getattr(section, algorithm)
+    if algorithm in _NETWORKS:
+        result = _NETWORKS[algorithm](settings, section, digits, folder)
+    else:
+        result = _fit_sklearn(_PIPELINES[algorithm](settings), section, digits, folder)
+    predictions.save(folder, result)
+    labels = digits.train_labels[result.validation_rows]
+    correct = (result.validation.argmax(1) == labels).mean()
+    print(f"held-out accuracy {correct:.4%} of {len(labels)} images")
+
+
+def _fit_sklearn(
+    classifier: Callable[[int], Any], section: Baseline, digits: dataset.Digits, folder: Path
+) -> Predictions:
+    start = time.monotonic()
+    seed, scaling = params.seed(), params.data().scaling
+    held_out = _held_out(section, digits)
+    pixels, labels = _pixels(digits.train_images, scaling), digits.train_labels
+    rows = np.flatnonzero(held_out)
+
+    print(f"fitting on {np.sum(~held_out)} images, {len(rows)} held out")
+    trial = classifier(seed).fit(pixels[~held_out], labels[~held_out])
+    temperature = None
+    if hasattr(trial, "predict_proba"):
+        validation = trial.predict_proba(pixels[rows])
+    else:
+        scores = calibration.softmax(trial.decision_function(pixels[rows]))
+        temperature = calibration.fit_temperature(labels[rows], scores)
+        validation = calibration.scale(scores, temperature)
+
+    print(f"fitting on all {len(labels)} images")
+    kept = classifier(seed).fit(pixels, labels)
+    graph = export.sklearn_graph(kept, scaling, temperature)
+    files.write_bytes(folder / "model.onnx", graph)
+    sample = _sample(np.arange(len(labels)), section.sampled, seed)
+    session = archives.load_onnx(graph)
+    seen, test = (
+        archives.probabilities(session, images)
+        for images in (digits.train_images[sample], digits.test_images)
+    )
+    timing.write(folder, time.monotonic() - start)
+    return Predictions(sample, seen, rows, validation, test)
+
+
+def _logistic_regression(settings: LogisticRegression) -> Callable[[int], Any]:
+    from sklearn.linear_model import LogisticRegression as Classifier
+
+    return lambda seed: _pipeline(
+        Classifier(
+            C=settings.inverse_penalty, tol=settings.tolerance, max_iter=settings.max_iterations
+        )
+    )
+
+
+def _decision_tree(settings: DecisionTree) -> Callable[[int], Any]:
+    from sklearn.tree import DecisionTreeClassifier as Classifier
+
+    return lambda seed: _pipeline(
+        Classifier(
+            criterion=settings.criterion,
+            min_samples_leaf=settings.min_samples_leaf,
+            random_state=seed,
+        )
+    )
+
+
+def _random_forest(settings: RandomForest) -> Callable[[int], Any]:
+    from sklearn.ensemble import RandomForestClassifier as Classifier
+
+    return lambda seed: _pipeline(Classifier(settings.trees, random_state=seed))
+
+
+def _svm(settings: Svm) -> Callable[[int], Any]:
+    from sklearn.decomposition import PCA
+    from sklearn.svm import SVC
+
+    return lambda seed: _pipeline(
+        PCA(settings.components, random_state=seed), SVC(C=settings.cost, gamma=settings.gamma)
+    )
+
+
+def _pipeline(*steps: Any) -> Any:
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(*steps)
+
+
+_PIPELINES: dict[str, Callable[[Any], Callable[[int], Any]]] = {
+    "logistic_regression": _logistic_regression,
+    "decision_tree": _decision_tree,
+    "random_forest": _random_forest,
+    "svm": _svm,
+}
+
+
+def _fit_rnn(settings: Rnn, section: Baseline, digits: dataset.Digits, folder: Path) -> Predictions:
+    held_out = _held_out(section, digits)
+    fitted, held = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    seed = params.seed()
+    _start_keras(seed)
+    model = networks.recurrent(settings.units, params.data().scaling, settings.dropout)
+    schedule = training.Schedule(**settings.model_dump(include=set(training.Schedule._fields)))
+    with Epochs(folder, settings.epochs) as epochs:
+        training.fit(
+            model,
+            digits.train_images[fitted],
+            digits.train_labels[fitted],
+            (digits.train_images[held], digits.train_labels[held]),
+            schedule=schedule,
+            ranges=augment.Ranges(rotation=0, scale=0, shear=0, shift=settings.shift),
+            seed=seed,
+            report=epochs.report,
+        )
+    return _network_result(model, section, digits, folder, fitted=fitted, held=held)
+
+
+def _fit_notebook(
+    settings: Notebook, section: Baseline, digits: dataset.Digits, folder: Path
+) -> Predictions:
+    _start_keras(params.seed())
+    model = networks.notebook(settings.units, params.data().scaling)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    with Epochs(folder, settings.epochs) as epochs:
+        model.fit(
+            digits.train_images,
+            digits.train_labels,
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            validation_split=settings.validation_split,
+            callbacks=[training.reporter(epochs.report)],
+            verbose=0,
+        )
+    # Keras holds out the last rows
+    first = int(len(digits.train_labels) * (1 - settings.validation_split))
+    rows = np.arange(len(digits.train_labels))
+    return _network_result(model, section, digits, folder, fitted=rows[:first], held=rows[first:])
+
+
+def _network_result(
+    model: Any,
+    section: Baseline,
+    digits: dataset.Digits,
+    folder: Path,
+    *,
+    fitted: np.ndarray,
+    held: np.ndarray,
+) -> Predictions:
+    archives.save_keras_as_onnx(folder / "model.onnx", model)
+    sample = _sample(fitted, section.sampled, params.seed())
+    parts = (digits.train_images[sample], digits.train_images[held], digits.test_images)
+    session = archives.load_onnx(folder / "model.onnx")
+    seen, unseen, test = (archives.probabilities(session, images) for images in parts)
+    return Predictions(sample, seen, held, unseen, test)
+
+
+_NETWORKS: dict[str, Callable[[Any, Baseline, dataset.Digits, Path], Predictions]] = {
+    "rnn": _fit_rnn,
+    "notebook": _fit_notebook,
+}
+
+
+def _start_keras(seed: int) -> None:
+    with quiet():
+        import keras
+
+        training.prepare()
+    keras.utils.set_random_seed(seed)
+
+
+def _held_out(section: Baseline, digits: dataset.Digits) -> np.ndarray:
+    held_out = digits.folds == section.fold
+    if not held_out.any():
+        raise StageError(
+            f"params.yaml: baseline.fold must be below preprocess.folds; got {section.fold}"
+        )
+    return np.asarray(held_out)
+
+
+def _sample(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
+
+
+def _pixels(images: np.ndarray, scaling: str) -> np.ndarray:
+    """Return ``(n, 784)`` float32 in the range that ``scaling`` names."""
+    factor, offset = SCALINGS[scaling]
+    return images.reshape(len(images), -1) * np.float32(factor) + np.float32(offset)
+
+
+if __name__ == "__main__":
+    run(main)

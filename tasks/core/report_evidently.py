@@ -1,0 +1,153 @@
+"""Evidently, the one place that knows its API: arrays in, pages out."""
+
+import json
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from tasks.core.image_features import features
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "font-src data:; img-src data: blob:"
+)
+"""What a page may load: itself. Whatever Evidently puts in, nothing leaves the machine."""
+
+
+class Answers(NamedTuple):
+    """Labels ``(n,)`` and probabilities ``(n, classes)`` of some images."""
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+class View(NamedTuple):
+    """What is known of some images without their labels.
+
+    Images ``(n, 28, 28)`` uint8, embedding components ``(n, k)``, probabilities
+    ``(n, classes)``.
+    """
+
+    images: np.ndarray
+    components: np.ndarray
+    probabilities: np.ndarray
+
+
+class Distances(NamedTuple):
+    """Which distance is taken, and from where on it counts as drift.
+
+    Distances, not tests: a test's alarm grows with the number of images.
+    """
+
+    numbers: Literal["wasserstein", "jensenshannon", "kl_div", "hellinger"]
+    classes: Literal["jensenshannon", "kl_div", "hellinger", "TVD"]
+    threshold: float
+    share: float
+
+
+class Drift(NamedTuple):
+    """The page, and each column's distance between test and reference."""
+
+    page: str
+    distances: dict[str, float]
+    drifted: list[str]
+
+
+def performance(current: Answers, reference: Answers) -> str:
+    """Return Evidently's page on a classifier's answers beside those of the reference."""
+    from evidently import DataDefinition, MulticlassClassification
+    from evidently.presets import ClassificationPreset
+
+    names = _class_names(current.probabilities)
+    roles = MulticlassClassification(
+        target="label", prediction_labels="prediction", prediction_probas=names
+    )
+    definition = DataDefinition(
+        classification=[roles],
+        categorical_columns=["label", "prediction"],
+        numerical_columns=names,
+    )
+    tables = (answer_table(current), answer_table(reference))
+    return _page(_run([ClassificationPreset()], *tables, definition))
+
+
+def drift(current: View, reference: View, distances: Distances) -> Drift:
+    """Return Evidently's page on how far the current images are from the reference."""
+    from evidently import DataDefinition
+    from evidently.presets import DataDriftPreset
+
+    tables = (view_table(current), view_table(reference))
+    numbers = [name for name in tables[0] if name != "predicted class"]
+    definition = DataDefinition(
+        numerical_columns=numbers, categorical_columns=["predicted class"]
+    )
+    preset = DataDriftPreset(
+        num_method=distances.numbers,
+        cat_method=distances.classes,
+        num_threshold=distances.threshold,
+        cat_threshold=distances.threshold,
+        drift_share=distances.share,
+    )
+    snapshot = _run([preset], *tables, definition)
+    values = _distances(snapshot)
+    drifted = [name for name, value in values.items() if value >= distances.threshold]
+    return Drift(_page(snapshot), values, drifted)
+
+
+def answer_table(answers: Answers) -> "pd.DataFrame":
+    """Return label, prediction and one column of probabilities a class."""
+    import pandas as pd
+
+    names = _class_names(answers.probabilities)
+    table = pd.DataFrame(answers.probabilities.astype(float), columns=names)
+    predicted = answers.probabilities.argmax(1)
+    return table.assign(label=answers.labels.astype(str), prediction=predicted.astype(str))
+
+
+def view_table(view: View) -> "pd.DataFrame":
+    """Return image statistics, embedding components, predicted class and confidence."""
+    import pandas as pd
+
+    parts = {f"image {name}": values for name, values in features(view.images).items()}
+    parts |= {f"embedding {i + 1}": column for i, column in enumerate(view.components.T)}
+    parts["confidence"] = view.probabilities.max(1)
+    table = pd.DataFrame(parts).astype(float)
+    return table.assign(**{"predicted class": view.probabilities.argmax(1).astype(str)})
+
+
+def framed(page: str, title: str, banner: str) -> str:
+    """Return Evidently's page with a title, a banner (HTML) on top and no way to a network."""
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    for mark, added in (("<head>", f"{policy}<title>{title}</title>"), ("<body>", banner)):
+        if mark not in page:
+            raise ValueError(f"expected {mark} in Evidently's page; its layout has changed")
+        page = page.replace(mark, mark + added, 1)
+    return page
+
+
+def _run(metrics: list[Any], current: Any, reference: Any, definition: Any) -> Any:
+    from evidently import Dataset, Report
+
+    sets = (Dataset.from_pandas(table, definition) for table in (current, reference))
+    with np.errstate(all="ignore"):  # a class without cases divides by zero inside
+        return Report(metrics).run(*sets)
+
+
+def _distances(snapshot: Any) -> dict[str, float]:
+    metrics = json.loads(snapshot.json())["metrics"]
+    return {
+        metric["config"]["column"]: float(metric["value"])
+        for metric in metrics
+        if metric["config"]["type"].endswith(":ValueDrift")
+    }
+
+
+def _page(snapshot: Any) -> str:
+    return str(snapshot.get_html_str(as_iframe=False))
+
+
+def _class_names(probabilities: np.ndarray) -> list[str]:
+    return [str(digit) for digit in range(probabilities.shape[1])]

@@ -1,0 +1,169 @@
+"""Training of the neural networks, on one core and the same weights every time."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tasks.core import augment, networks
+
+if TYPE_CHECKING:
+    import keras
+
+_BATCH = 500  # images a call when predicting
+
+
+class Schedule(NamedTuple):
+    """How a network is trained, apart from its data."""
+
+    epochs: int
+    batch_size: int
+    peak_learning_rate: float
+    warmup: float  # fraction of the steps before the peak
+    weight_decay: float
+    label_smoothing: float
+    average: float  # momentum of the moving average of the weights
+
+
+class Epoch(NamedTuple):
+    """What is known after an epoch; accuracies and losses as Keras reports them."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+def prepare() -> None:
+    """Bind TensorFlow to one core and to deterministic kernels; call before any other use."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+
+
+def fit(
+    model: "keras.Model",
+    images: np.ndarray,
+    labels: np.ndarray,
+    validation: tuple[np.ndarray, np.ndarray],
+    *,
+    schedule: Schedule,
+    ranges: augment.Ranges,
+    seed: int,
+    report: Callable[[Epoch], None],
+) -> None:
+    """Train ``model`` in place with distorted images and leave the averaged weights in it.
+
+    Parameters
+    ----------
+    model
+        A network of `tasks.core.networks`, freshly built.
+    images, labels
+        ``(n, 28, 28)`` uint8 and ``(n,)``; the last images of an epoch that fill no batch
+        are left out of it (another draw each epoch).
+    validation
+        Images and labels that are scored after every epoch, with the weights as they are
+        then. Nothing is chosen by that score.
+    report
+        Called after every epoch.
+    """
+    import keras
+
+    steps = len(images) // schedule.batch_size
+    optimizer = keras.optimizers.AdamW(
+        _one_cycle(schedule, steps * schedule.epochs),
+        weight_decay=schedule.weight_decay,
+        use_ema=True,
+        ema_momentum=schedule.average,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    trained = networks.logits_of(model)
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=schedule.label_smoothing
+    )
+    trained.compile(optimizer, loss, metrics=["accuracy"])
+    trained.fit(
+        _batches(images, labels, schedule, ranges, seed),
+        steps_per_epoch=steps,
+        epochs=schedule.epochs,
+        shuffle=False,
+        validation_data=(validation[0], _one_hot(validation[1])),
+        validation_batch_size=_BATCH,
+        callbacks=[reporter(report)],
+        verbose=0,
+    )
+    optimizer.finalize_variable_values(trained.trainable_variables)
+
+
+def probabilities(model: "keras.Model", images: np.ndarray) -> np.ndarray:
+    """Return ``(n, 10)`` float32 for uint8 images ``(n, 28, 28)``."""
+    return np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
+
+
+def _batches(
+    images: np.ndarray,
+    labels: np.ndarray,
+    schedule: Schedule,
+    ranges: augment.Ranges,
+    seed: int,
+) -> Any:
+    """All batches of all epochs, as a tf.data.Dataset of uint8 images and one-hot labels."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(seed)
+    size = schedule.batch_size
+    steps = len(images) // size
+    order = np.concatenate(
+        [rng.permutation(len(images))[: steps * size] for _ in range(schedule.epochs)]
+    )
+    transforms = augment.affine_transforms(rng, len(order), ranges)
+    pixels, targets = tf.constant(images[..., None]), tf.constant(_one_hot(labels))
+
+    def distorted(rows: Any, transform: Any) -> tuple[Any, Any]:
+        warped = tf.raw_ops.ImageProjectiveTransformV3(
+            images=tf.gather(pixels, rows),
+            transforms=transform,
+            output_shape=images.shape[1:],
+            fill_value=0.0,
+            interpolation="BILINEAR",
+            fill_mode="CONSTANT",
+        )
+        return warped[..., 0], tf.gather(targets, rows)
+
+    dataset = tf.data.Dataset.from_tensor_slices(
+        (order.astype(np.int32).reshape(-1, size), transforms.reshape(-1, size, 8))
+    )
+    return dataset.map(distorted).prefetch(2)
+
+
+def _one_cycle(schedule: Schedule, steps: int) -> Any:
+    """Up in a line to the peak, down by a cosine to nothing (Smith and Topin, 2018)."""
+    import keras
+
+    warmup = round(schedule.warmup * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        schedule.peak_learning_rate / 25,
+        decay_steps=steps - warmup,
+        warmup_target=schedule.peak_learning_rate,
+        warmup_steps=warmup,
+    )
+
+
+def _one_hot(labels: np.ndarray) -> np.ndarray:
+    return np.eye(10, dtype=np.float32)[labels]
+
+
+def reporter(report: Callable[[Epoch], None]) -> Any:
+    """Return a Keras callback that hands every epoch's figures to ``report``."""
+    import keras
+
+    class Reporter(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            logs = logs or {}
+            keys = ("loss", "accuracy", "val_loss", "val_accuracy")
+            report(Epoch(epoch + 1, *(float(logs.get(key, float("nan"))) for key in keys)))
+
+    return Reporter()

@@ -1,0 +1,177 @@
+"""Score every model. The first stage that opens the test labels: nothing is chosen here."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from tasks.core import metrics
+from tasks.io import dataset, files, models, params, predictions, sealed
+from tasks.io.models import Model
+from tasks.io.params import Section
+from tasks.io.stage import run
+
+FOLDER = Path("reports/evaluate")
+_CLASSES = 10
+
+
+class Evaluate(Section):
+    """How scores are summed up."""
+
+    bins: int = Field(ge=2, le=1000, description="of equal size, for the calibration error")
+    level: float = Field(gt=0.5, lt=1, description="of the confidence intervals")
+    overfit_gap: float = Field(gt=0, lt=1, description="training minus held-out accuracy")
+    underfit_below: float = Field(gt=0, lt=1, description="training accuracy")
+
+
+class Part(NamedTuple):
+    """Labels and probabilities of one part of the data."""
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+class Scored(NamedTuple):
+    """One model's predictions beside the labels of each part."""
+
+    model: Model
+    train: Part
+    validation: Part
+    test: Part
+
+
+def main() -> None:
+    """Score all models of the run and write the evaluation's folder."""
+    section = params.section(Evaluate, "evaluate")
+    train_labels, test_labels = dataset.load().train_labels, sealed.test_labels()
+    scored = [_scored(model, train_labels, test_labels) for model in models.every()]
+    summaries = {entry.model.name: _summary(entry, section) for entry in scored}
+    winner = _winner(summaries)
+    board = _leaderboard(scored, summaries, winner, section)
+    files.write_json(FOLDER / "models.json", summaries)
+    files.write_json(FOLDER / "leaderboard.json", board)
+    files.write_json(FOLDER / "metrics.json", _metrics(scored, summaries, winner))
+    ensemble = scored[0].test
+    _write_csv("confusion.csv", ("actual", "predicted"), _pairs(ensemble))
+    table = metrics.reliability(*ensemble, section.bins)
+    _write_csv("reliability.csv", table._fields, list(zip(*table, strict=True)))
+    print(f"{len(board)} models scored; by held-out images the best is {winner}")
+
+
+def _scored(model: Model, train_labels: np.ndarray, test_labels: np.ndarray) -> Scored:
+    found = predictions.load(model.folder)
+    return Scored(
+        model,
+        Part(train_labels[found.train_rows], found.train),
+        Part(train_labels[found.validation_rows], found.validation),
+        Part(test_labels, found.test),
+    )
+
+
+def _summary(entry: Scored, section: Evaluate) -> dict[str, Any]:
+    """Return every score of one model, as plain numbers."""
+    labels, probabilities = entry.test
+    confusion = metrics.confusion_matrix(labels, probabilities.argmax(1), _CLASSES)
+    rates = metrics.per_class(confusion)
+    train, validation, test = (
+        metrics.accuracy(*part) for part in (entry.train, entry.validation, entry.test)
+    )
+    correct = int(np.trace(confusion))
+    low, high = metrics.wilson_interval(correct, len(labels), section.level)
+    return {
+        "kind": entry.model.kind,
+        "train_accuracy": train,
+        "validation_accuracy": validation,
+        "validation_images": len(entry.validation.labels),
+        "accuracy": test,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "errors": len(labels) - correct,
+        "macro_precision": float(rates.precision.mean()),
+        "macro_recall": float(rates.recall.mean()),
+        "macro_f1": float(rates.f1.mean()),
+        "worst_class_recall": float(rates.recall.min()),
+        "log_loss": metrics.log_loss(labels, probabilities),
+        "brier": metrics.brier_score(labels, probabilities),
+        "expected_calibration_error": metrics.expected_calibration_error(
+            metrics.reliability(labels, probabilities, section.bins)
+        ),
+        "fit": metrics.fit_verdict(
+            train,
+            validation,
+            test,
+            overfit_gap=section.overfit_gap,
+            underfit_below=section.underfit_below,
+        ),
+        "per_class": {
+            field: [float(value) for value in values] for field, values in rates._asdict().items()
+        },
+        "confusion": confusion.tolist(),
+    }
+
+
+def _winner(summaries: dict[str, dict[str, Any]]) -> str:
+    """Return the best by held-out training images; the test set chooses nothing.
+
+    Members are parts of the ensemble, which was scored on the same images as all of them
+    together, and do not stand for themselves.
+    """
+    candidates = {name: s for name, s in summaries.items() if s["kind"] != "member"}
+    return max(candidates, key=lambda name: candidates[name]["validation_accuracy"])
+
+
+def _leaderboard(
+    scored: list[Scored], summaries: dict[str, dict[str, Any]], winner: str, section: Evaluate
+) -> list[dict[str, Any]]:
+    """Return one line a model, the highest test accuracy first."""
+    kept = ("train_accuracy", "validation_accuracy", "macro_f1", "log_loss", "fit")
+    rows = []
+    for entry in scored:
+        summary = summaries[entry.model.name]
+        rows.append(
+            {
+                "model": entry.model.name,
+                "kind": entry.model.kind,
+                "winner": entry.model.name == winner,
+                "test_accuracy": summary["accuracy"],
+                "low": summary["accuracy_low"],
+                "high": summary["accuracy_high"],
+                "level": section.level,
+                **{key: summary[key] for key in kept},
+            }
+        )
+    return sorted(rows, key=lambda row: (-row["test_accuracy"], row["log_loss"], row["model"]))
+
+
+def _metrics(
+    scored: list[Scored], summaries: dict[str, dict[str, Any]], winner: str
+) -> dict[str, Any]:
+    """Return what ``dvc metrics`` shows: the ensemble in full, the others' accuracy."""
+    left_out = ("kind", "per_class", "confusion", "fit", "validation_images")
+    members = [s["accuracy"] for s in summaries.values() if s["kind"] == "member"]
+    return {
+        "winner": winner,
+        "ensemble": {k: v for k, v in summaries["ensemble"].items() if k not in left_out},
+        "members_mean_accuracy": float(np.mean(members)),
+        "accuracy": {entry.model.name: summaries[entry.model.name]["accuracy"] for entry in scored},
+    }
+
+
+def _pairs(part: Part) -> list[tuple[int, int]]:
+    predicted = part.probabilities.argmax(1)
+    return [(int(actual), int(said)) for actual, said in zip(part.labels, predicted, strict=True)]
+
+
+def _write_csv(name: str, header: tuple[str, ...], rows: list[Any]) -> None:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(header)
+    table.writerows(rows)
+    files.write_bytes(FOLDER / name, text.getvalue().encode())
+
+
+if __name__ == "__main__":
+    run(main)

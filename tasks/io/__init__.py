@@ -1,0 +1,1 @@
+"""What the stages share at their edges: parameters, files, the console."""

@@ -1,0 +1,62 @@
+"""Which models a run has, and where each one's folder is."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from tasks.io import params
+from tasks.io.params import Section
+
+TRAIN = Path("models/train")
+BASELINE = Path("models/baseline")
+ENSEMBLE = Path("models/ensemble")
+
+Kind = Literal["ensemble", "member", "baseline"]
+
+
+class Model(NamedTuple):
+    """One model of the run."""
+
+    name: str
+    kind: Kind
+    folder: Path
+
+
+class Matrix(Section):
+    """The members of the ensemble: every architecture, with every fold held out, and seed."""
+
+    architectures: list[str] = Field(min_length=1)
+    folds: list[int] = Field(min_length=1)
+    seeds: list[int] = Field(min_length=1)
+
+
+def member_name(architecture: str, fold: int, seed: int) -> str:
+    """Return the member's name, which is also what DVC's matrix calls its stage."""
+    return f"{architecture}-{fold}-{seed}"
+
+
+def members() -> list[Model]:
+    """Return the CNN members that ``params.yaml`` asks for, in its order."""
+    section = params.load().get("train")
+    keys = Matrix.model_fields
+    known = {key: section[key] for key in keys if key in section} if section else {}
+    matrix = params.parse(Matrix, "train", known)
+    names = (
+        member_name(architecture, fold, seed)
+        for architecture in matrix.architectures
+        for fold in matrix.folds
+        for seed in matrix.seeds
+    )
+    return [Model(name, "member", TRAIN / name) for name in names]
+
+
+def baselines() -> list[Model]:
+    """Return the baselines that ``params.yaml`` asks for, in its order."""
+    section = params.load().get("baseline", {})
+    return [Model(name, "baseline", BASELINE / name) for name in section.get("algorithms", [])]
+
+
+def every() -> list[Model]:
+    """Return the ensemble, its members and the baselines."""
+    return [Model("ensemble", "ensemble", ENSEMBLE), *members(), *baselines()]

@@ -1,0 +1,104 @@
+"""Strict, typed access to ``params.yaml``, the one place that holds hyperparameters.
+
+Each stage declares its own section as a subclass of `Section` in its own module, so that
+a change of one stage's parameters is a change of that stage's code alone.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tasks.io.stage import StageError
+
+FILE = Path("params.yaml")
+
+
+class Section(BaseModel):
+    """A part of ``params.yaml``: frozen, no unknown key, no missing key, no coercion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(Section):
+    """The data set, as every stage sees it."""
+
+    source: str | None = Field(description="local MNIST: IDX folder or npz; null: download")
+    train_rows: int = Field(ge=100, le=60_000, description="first n training images")
+    test_rows: int = Field(ge=100, le=10_000, description="first n test images")
+    scaling: Literal["[0,1]", "[-1,1]"] = Field(description="pixel range inside the models")
+
+
+class Seed(Section):
+    """The number from which every random draw of a run is derived."""
+
+    seed: int = Field(ge=0, lt=2**31)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def load(file: Path = FILE) -> dict[str, Any]:
+    """Return the whole parameter file as plain dictionaries.
+
+    Raises
+    ------
+    StageError
+        If the file is missing, is not YAML, or is not a mapping.
+    """
+    try:
+        content = YAML(typ="safe").load(file)
+    except FileNotFoundError:
+        raise StageError(f"{file}: expected the parameter file here; found none") from None
+    except YAMLError as error:
+        raise StageError(f"{file}: expected YAML; {error}") from None
+    if not isinstance(content, dict):
+        raise StageError(f"{file}: expected sections; got {type(content).__name__}")
+    return content
+
+
+def section(model: type[S], name: str, file: Path = FILE) -> S:
+    """Return section ``name`` (dots go deeper) of the parameter file as ``model``.
+
+    Raises
+    ------
+    StageError
+        Naming file, key, what was expected and what was received, one line a fault.
+    """
+    content: Any = load(file)
+    for part in name.split("."):
+        if not isinstance(content, dict) or part not in content:
+            raise StageError(f"{file}: {name} is missing; expected a section of that name")
+        content = content[part]
+    return parse(model, name, content, file)
+
+
+def parse(model: type[S], name: str, content: Any, file: Path = FILE) -> S:
+    """Check ``content``, found at key ``name``, against ``model``."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise StageError("\n".join(_line(file, name, fault) for fault in error.errors())) from None
+
+
+def seed(file: Path = FILE) -> int:
+    """Return the run's seed."""
+    content = load(file)
+    return parse(Seed, "", {key: content[key] for key in ("seed",) if key in content}, file).seed
+
+
+def data(file: Path = FILE) -> Data:
+    """Return the section that all stages share."""
+    return section(Data, "data", file)
+
+
+def _line(file: Path, name: str, fault: Any) -> str:
+    key = ".".join(part for part in (name, *map(str, fault["loc"])) if part)
+    if fault["type"] == "extra_forbidden":
+        return f"{file}: {key} is not a known key; remove it or correct its name"
+    if fault["type"] == "missing":
+        return f"{file}: {key} is missing; every key has to be given"
+    expected = fault["msg"].removeprefix("Input should be ")
+    return f"{file}: {key} must be {expected}; got {fault['input']!r}"

@@ -1,0 +1,163 @@
+"""What keeps the layout honest: one name a stage, and dependencies that are complete."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tasks.io import params
+
+ROOT = Path(__file__).parent.parent
+PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
+STAGES: dict[str, Any] = PIPELINE["stages"]
+SHARED = {"seed", "data", "profiles"}
+SEALED = "data/ingest/test_labels.npy"
+
+
+def imports(file: Path) -> set[Path]:
+    """Return the project's own files that ``file`` imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute here"
+            names = [(node.module or "", alias.name) for alias in node.names]
+        else:
+            continue
+        for module, name in names:
+            if module.split(".")[0] not in ("tasks", "flows"):
+                continue
+            folder = ROOT / module.replace(".", "/")
+            candidates = (folder / f"{name}.py", folder.with_suffix(".py"))
+            found |= {path for path in candidates if path.is_file()}
+    return found
+
+
+def reached(file: Path) -> set[Path]:
+    """Return ``file`` and all of the project's files that it imports, directly or not."""
+    seen: set[Path] = set()
+    todo = {file}
+    while todo:
+        seen |= todo
+        todo = {path for file in todo for path in imports(file)} - seen
+    return seen
+
+
+def keys(section: dict[str, Any], prefix: str = "") -> set[str]:
+    """Return all dotted keys of a mapping, those of mappings included."""
+    names = set()
+    for key, value in section.items():
+        names.add(prefix + key)
+        if isinstance(value, dict):
+            names |= keys(value, f"{prefix}{key}.")
+    return names
+
+
+def test_every_stage_has_a_module_and_every_module_a_stage():
+    modules = {path.stem for path in (ROOT / "tasks").glob("*.py")} - {"__init__"}
+    assert modules == set(STAGES)
+
+
+def test_every_stage_has_a_section_of_parameters_and_every_section_a_stage():
+    assert set(params.load(ROOT / "params.yaml")) - SHARED == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stages_section_is_valid(stage, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    module = importlib.import_module(f"tasks.{stage}")
+    model = getattr(module, stage.title())
+    assert params.section(model, stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_exactly_the_code_that_it_imports(stage):
+    code = {path.relative_to(ROOT).as_posix() for path in reached(ROOT / f"tasks/{stage}.py")}
+    listed = {path for path in STAGES[stage]["deps"] if path.startswith("tasks/")}
+    others = {path for path in listed if not path.endswith(".py")}
+    assert listed - others == code
+
+
+@pytest.mark.parametrize("package", ["tasks", "tasks/core", "tasks/io", "flows"])
+def test_a_package_file_holds_a_docstring_alone_and_needs_no_dependency(package):
+    body = ast.parse((ROOT / package / "__init__.py").read_text()).body
+    assert len(body) == 1
+    assert isinstance(body[0], ast.Expr)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stages_parameters_exist(stage):
+    known = keys(params.load(ROOT / "params.yaml"))
+    listed = {name for name in STAGES[stage].get("params", []) if "${" not in name}
+    assert listed <= known
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_its_own_section(stage):
+    roots = {name.split(".")[0] for name in STAGES[stage].get("params", [])}
+    assert stage in roots
+
+
+def test_the_core_reads_and_writes_nothing():
+    for path in (ROOT / "tasks/core").glob("*.py"):
+        used = {other.relative_to(ROOT).parts[1] for other in imports(path)}
+        assert used <= {"core"}, path
+        assert not re.search(r"\bopen\(|\.read_|\.write_|import os\b", path.read_text()), path
+
+
+def test_the_stages_do_not_import_the_flow():
+    for path in (ROOT / "tasks").rglob("*.py"):
+        assert not any(other.is_relative_to(ROOT / "flows") for other in imports(path)), path
+
+
+def test_only_validation_and_what_follows_evaluation_can_reach_the_test_labels():
+    """The path of the sealed file stands in three places: its writer, its reader, `validate`."""
+    readers = {stage for stage in STAGES if SEALED in STAGES[stage].get("deps", [])}
+    assert readers == {"validate", "evaluate", "gate", "report"}
+    sealed = ROOT / "tasks/io/sealed.py"
+    importers = {stage for stage in STAGES if sealed in reached(ROOT / f"tasks/{stage}.py")}
+    assert importers == {"evaluate", "gate", "report"}
+    naming = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tasks").rglob("*.py")
+        if "test_labels" in path.read_text() and not imports(path) & {sealed}
+    }
+    assert naming == {
+        "tasks/core/mnist.py",
+        "tasks/ingest.py",
+        "tasks/io/mnist.py",
+        "tasks/io/sealed.py",
+        "tasks/validate.py",
+    }
+
+
+def test_the_default_profile_is_what_stands_in_the_file():
+    content = params.load(ROOT / "params.yaml")
+    for key, value in content["profiles"]["default"].items():
+        found: Any = content
+        for part in key.split("."):
+            found = found[part]
+        assert found == value, key
+
+
+def test_every_profile_sets_the_same_keys():
+    profiles = params.load(ROOT / "params.yaml")["profiles"]
+    assert {frozenset(values) for values in profiles.values()} == {frozenset(profiles["default"])}
+
+
+@pytest.mark.parametrize("command", re.findall(r"`make (\w+)", (ROOT / "README.md").read_text()))
+def test_every_target_that_the_readme_names_exists(command):
+    assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_lock_file_names_no_host_and_pins_by_hash():
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    entries = re.findall(r"^[A-Za-z0-9].*$", text, re.MULTILINE)
+    assert len(entries) > 100
+    assert all("==" in entry and entry.endswith("\\") for entry in entries)

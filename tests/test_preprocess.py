@@ -1,0 +1,124 @@
+"""Stage preprocess: folds, sizes, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks import preprocess
+from tasks.io import files
+from tasks.io.stage import StageError
+
+PARAMS = "seed: 3\npreprocess: {folds: 4, size: 28}\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(PARAMS)
+    random = np.random.default_rng(0)
+    folder = Path("data/ingest")
+    files.write_array(folder / "train_images.npy", random.integers(0, 256, (80, 28, 28), np.uint8))
+    files.write_array(folder / "train_labels.npy", np.arange(80, dtype=np.uint8) % 10)
+    files.write_array(folder / "test_images.npy", random.integers(0, 256, (20, 28, 28), np.uint8))
+    files.write_json(Path("reports/validate/report.json"), {"success": True})
+    return tmp_path
+
+
+def output(name: str) -> np.ndarray:
+    return np.load(Path("data/preprocess", f"{name}.npy"))
+
+
+def test_images_and_labels_pass_through_byte_for_byte(project: Path) -> None:
+    preprocess.main()
+    for name in ("train_images", "train_labels", "test_images"):
+        same = Path("data/preprocess", f"{name}.npy").read_bytes()
+        assert same == (project / "data/ingest" / f"{name}.npy").read_bytes()
+
+
+def test_each_image_is_held_out_by_one_fold_and_folds_share_the_classes(project: Path) -> None:
+    preprocess.main()
+    folds, labels = output("folds"), output("train_labels")
+    assert folds.dtype == np.uint8
+    assert folds.shape == (80,)
+    for fold in range(4):
+        assert np.bincount(labels[folds == fold]).tolist() == [2] * 10
+
+
+def test_two_runs_write_the_same_bytes_and_another_seed_others(project: Path) -> None:
+    preprocess.main()
+    first = Path("data/preprocess/folds.npy").read_bytes()
+    preprocess.main()
+    assert Path("data/preprocess/folds.npy").read_bytes() == first
+    Path("params.yaml").write_text(PARAMS.replace("seed: 3", "seed: 4"))
+    preprocess.main()
+    assert Path("data/preprocess/folds.npy").read_bytes() != first
+
+
+def test_test_labels_are_not_needed(project: Path) -> None:
+    assert not Path("data/ingest/test_labels.npy").exists()
+    preprocess.main()
+    assert not Path("data/preprocess/test_labels.npy").exists()
+
+
+def test_images_of_another_size_come_out_as_28_by_28(project: Path) -> None:
+    files.write_array(Path("data/ingest/test_images.npy"), np.full((5, 8, 8), 16, np.uint8))
+    preprocess.main()
+    np.testing.assert_array_equal(output("test_images"), np.full((5, 28, 28), 16))
+
+
+@pytest.mark.parametrize("report", [{"success": False}, {"success": "true"}, {}, []])
+def test_data_that_did_not_pass_validation_is_refused(project: Path, report: object) -> None:
+    files.write_json(Path("reports/validate/report.json"), report)
+    with pytest.raises(StageError, match="expected success true; the data has not passed"):
+        preprocess.main()
+    assert not Path("data/preprocess").exists()
+
+
+def test_a_missing_report_is_refused(project: Path) -> None:
+    Path("reports/validate/report.json").unlink()
+    with pytest.raises(StageError, match=r"report\.json is missing: an earlier stage writes it"):
+        preprocess.main()
+
+
+def test_more_folds_than_images_of_a_digit_are_refused(project: Path) -> None:
+    Path("params.yaml").write_text(PARAMS.replace("folds: 4", "folds: 9"))
+    with pytest.raises(StageError, match="got 9 folds and 8 of digit 0"):
+        preprocess.main()
+
+
+def test_no_images_at_all_are_refused() -> None:
+    with pytest.raises(StageError, match="got 2 folds and none"):
+        preprocess.held_out_folds(np.zeros(0, np.uint8), 2, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("train_labels", np.zeros(80, np.int64), r"expected uint8 \('any',\); got int64 \(80,\)"),
+        ("train_images", np.zeros((79, 28, 28), np.uint8), r"expected uint8 \(80, 'any', 'any'\)"),
+        ("test_images", np.zeros((20, 784), np.uint8), r"got uint8 \(20, 784\)"),
+    ],
+)
+def test_arrays_of_another_form_are_refused(
+    project: Path, name: str, array: np.ndarray, message: str
+) -> None:
+    files.write_array(Path("data/ingest", f"{name}.npy"), array)
+    with pytest.raises(StageError, match=message):
+        preprocess.main()
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("{folds: 1, size: 28}", "preprocess.folds must be greater than or equal to 2; got 1"),
+        ("{folds: 4, size: 32}", "preprocess.size must be 28; got 32"),
+        ("{folds: 4.0, size: 28}", "preprocess.folds must be a valid integer; got 4.0"),
+        ("{folds: 4}", "preprocess.size is missing"),
+        ("{folds: 4, size: 28, fold: 3}", "preprocess.fold is not a known key"),
+    ],
+)
+def test_wrong_parameters_are_named(project: Path, section: str, message: str) -> None:
+    Path("params.yaml").write_text(f"seed: 3\npreprocess: {section}\n")
+    with pytest.raises(StageError, match=f"params.yaml: {message}"):
+        preprocess.main()
