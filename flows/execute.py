@@ -70,17 +70,19 @@ def _reproduce(name: str, root: Path, log: Path) -> tuple[str, str]:
 
 
 def _failure(error: BaseException, log: Path) -> tuple[str, str]:
+    from dvc.exceptions import DvcException
     from dvc.lock import LockError
     from dvc.stage.exceptions import StageCmdFailedError
 
+    # The outermost says only which stage failed; below it, DVC's own words are for a person.
     causes = list(_causes(error))
-    if any(isinstance(cause, LockError) for cause in causes):
-        return BUSY, str(causes[-1])
-    command_failed = isinstance(causes[-1], StageCmdFailedError)
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return FAILED, "\n".join(
-        [*lines[-TAIL:], *([] if command_failed and lines else [str(causes[-1])])]
-    )
+    cause = ([cause for cause in causes[1:] if isinstance(cause, DvcException)] or causes)[-1]
+    if isinstance(cause, LockError):
+        return BUSY, str(cause)
+    lines = log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else []
+    if not lines or not isinstance(cause, StageCmdFailedError):
+        lines.append(str(cause))
+    return FAILED, "\n".join(lines)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -95,12 +97,18 @@ def _environment(log: Path) -> dict[str, str]:
     return {LOG: str(log), "PATH": here, "PYTHONUNBUFFERED": "1", "SHELL": "/bin/sh"}
 
 
-def catch_output(root: Path) -> None:
-    """Make DVC start every stage's command by a shell that writes to the stage's log."""
-    shell = folder(root) / "shell"
+@contextmanager
+def caught_output(root: Path) -> Iterator[None]:
+    """While the block runs, DVC starts commands by a shell that writes to the stage's log."""
+    shell, before = folder(root) / "shell", os.environ.get("SHELL")
     write_bytes(shell, _SHELL.encode())
     shell.chmod(0o755)
     os.environ["SHELL"] = str(shell)
+    try:
+        yield
+    finally:
+        del os.environ["SHELL"]
+        os.environ.update({} if before is None else {"SHELL": before})
 
 
 @contextmanager

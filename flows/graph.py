@@ -97,44 +97,48 @@ def _retries(stage: Any) -> int:
 
 def is_unchanged(repo: Any) -> bool:
     """Tell whether a run would find nothing to do, by DVC's own check of every stage."""
+    from dvc.exceptions import DvcException
     from dvc.repo import lock_repo
 
-    with lock_repo(repo):
-        return not any(stage.changed() for stage in repo.index.stages)
+    try:
+        with lock_repo(repo):
+            return not any(stage.changed() for stage in repo.index.stages)
+    except DvcException:  # such as files in use: the run will wait for them, or say it
+        return False
 
 
 def prune(graph: Graph, root: Path) -> list[str]:
-    """Remove folders of matrix members that ``dvc.yaml`` no longer has; return a line each.
+    """Remove what members of a matrix left that ``dvc.yaml`` no longer has; a line each.
 
-    A stage that depends on the matrix' whole folder would take them for members. Only what
-    ``dvc.lock`` lists is removed, as DVC's cache keeps its content; other folders are named.
+    A stage that depends on the matrix' whole folder would take it for a member. Only what
+    ``dvc.lock`` lists is removed, as DVC's cache keeps its content; the rest is named.
     """
     lines = []
-    for folder in stale(graph):
-        shown = folder.relative_to(root)
+    for path in stale(graph, root):
+        shown = path.relative_to(root)
         if _holds_any(shown, _locked_outs(root)):
-            shutil.rmtree(folder)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
             lines.append(f"removed {shown}: no stage makes it now (DVC's cache keeps its content)")
         else:
             lines.append(f"{shown} belongs to no stage: move it away or delete it")
     return lines
 
 
-def stale(graph: Graph) -> Iterator[Path]:
-    """Yield the folders beside those of matrix members that no stage of ``graph`` owns."""
-    outs = [out for stage in graph.values() for out in stage.outs]
-    owned = {folder for out in outs for folder in (out, *out.parents)}
-    for parent in sorted({home for stage in graph.values() for home in _homes(stage)}):
-        folders = sorted(path for path in parent.glob("*") if path.is_dir() and path not in owned)
-        yield from (path for path in folders if not any(path.is_relative_to(out) for out in outs))
+def stale(graph: Graph, root: Path) -> Iterator[Path]:
+    """Yield what stands beside the outputs of matrix members and that no stage owns."""
+    outs = {out for stage in graph.values() for out in stage.outs}
+    owned = {path for out in outs for path in (out, *out.parents)}
+    members = [stage for stage in graph.values() if stage.member]
+    for home in sorted({home for stage in members for home in _homes(stage, root)}):
+        shown = (path for path in sorted(home.glob("*")) if not path.name.startswith("."))
+        yield from (path for path in shown if path not in owned and not outs & {*path.parents})
 
 
-def _homes(stage: Stage) -> Iterator[Path]:
-    """Yield ``models/train`` for the output ``models/train/<member>/model.keras``."""
+def _homes(stage: Stage, root: Path) -> Iterator[Path]:
+    """Yield ``models/train`` for ``models/train/<member>/model.keras`` or ``…/<member>.json``."""
     for out in stage.outs:
-        for folder in (out, *out.parents):
-            if stage.member and folder.name == stage.member:
-                yield folder.parent
+        inside = (path for path in (out, *out.parents) if root in path.parents)
+        yield from (path.parent for path in inside if stage.member in (path.name, path.stem))
 
 
 def _locked_outs(root: Path) -> set[str]:

@@ -44,7 +44,8 @@ def apply(name: str, file: Path = params.FILE) -> list[Change]:
     content = _load(file)
     profiles = content.get("profiles") or {}
     _check(name, profiles, file)
-    changes = [change for item in profiles[name].items() if (change := _set(content, *item, file))]
+    values = profiles[name].items()
+    changes = [change for key, new in values if (change := _set(content, key, new, file))]
     if changes:
         write_bytes(file, _dump(content))
     return changes

@@ -41,17 +41,21 @@ def start(log: Path) -> Callable[[], None]:
 
 def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
-    # Its pages show the run while it lasts; schedules are for a server that stays.
-    options = ["--ui", "--no-scheduler", "--no-late-runs", "--host", "127.0.0.1"]
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "server", "start", *options]
     with log.open("wb") as file:
         return subprocess.Popen(
-            [*command, "--port", str(port)],
+            _command(port),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a terminal's Ctrl-C does not reach it
         )
+
+
+def _command(port: int) -> list[str]:
+    # Its pages show the run while it lasts; schedules are for a server that stays.
+    options = ["--ui", "--no-scheduler", "--no-late-runs", "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "server", "start", *options]
+    return [*command, "--port", str(port)]
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -9,8 +9,9 @@ from threading import Event
 from typing import Any
 
 from prefect import flow, get_run_logger, task
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
-from prefect.states import Cancelled, Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import execute, graph, profile, publish, settings, verdict
@@ -28,7 +29,10 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-@flow(name="train", task_runner=ThreadPoolTaskRunner(max_workers=cores()))
+RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=cores())
+
+
+@flow(name="train", task_runner=RUNNER)  # type: ignore[arg-type]  # TaskRunner is invariant
 def train(profile_name: str | None = None) -> State:
     """Bring every stage of ``dvc.yaml`` up to date, side by side where its graph allows.
 
@@ -42,9 +46,9 @@ def train(profile_name: str | None = None) -> State:
     root, stages = Path(repo.root_dir), graph.read(repo)
     for line in graph.prune(stages, root):
         say(line)
-    execute.catch_output(root)
     settings.filter_logs()
-    outcomes = list(_Run(stages, root).all().values())
+    with execute.caught_output(root):
+        outcomes = list(_Run(stages, root).all().values())
     execute.keep_durations(root, outcomes)
     publish.artifacts(verdict.collect(outcomes, root))
     return _state(outcomes)

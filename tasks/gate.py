@@ -12,14 +12,13 @@ import numpy as np
 from pydantic import Field
 
 from tasks.core.decision import Champion, Scores, Thresholds, decide
-from tasks.io import archives, files, params, registry
+from tasks.io import archives, files, params, registry, sealed
 from tasks.io.params import Section
 from tasks.io.stage import StageError, run
 
 MODEL = Path("models/ensemble/model.onnx")
 METRICS = Path("reports/evaluate/metrics.json")
 IMAGES = Path("data/preprocess/test_images.npy")
-LABELS = Path("data/ingest/test_labels.npy")
 OUT = Path("models/decision.json")
 
 
@@ -98,8 +97,8 @@ class Exam:
 
 
 def _exam(root: Path) -> Exam:
-    images = files.read_array(root / IMAGES, np.uint8, (None, 28, 28))
-    return Exam(images, files.read_array(root / LABELS, np.uint8, (len(images),)))
+    labels = sealed.test_labels(root)
+    return Exam(files.read_array(root / IMAGES, np.uint8, (len(labels), 28, 28)), labels)
 
 
 def _answers(model: bytes, images: np.ndarray) -> np.ndarray:

@@ -38,10 +38,12 @@ SNAPSHOT = (
 
 LIBRARIES = ("tensorflow", "keras", "onnxruntime", "scikit-learn", "numpy")
 
+Register = registry.Place  # the section of this stage; the gate asks for the champion by it
+
 
 def main() -> None:
     """Register the model, write the record and print what happened."""
-    place = params.section(registry.Place, "register")
+    place = params.section(Register, "register")
     record = enrol(Path(), place, params.seed())
     files.write_json(OUT, record)
     name = f"{place.artifact} {record['version']}"

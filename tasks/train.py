@@ -29,7 +29,7 @@ class Recipe(Section):
     weight_decay: float = Field(ge=0, lt=1)
     label_smoothing: float = Field(ge=0, lt=1)
     dropout: float = Field(ge=0, lt=1)
-    average: float = Field(ge=0, lt=1, description="momentum of the weights' moving average")
+    forgetting: float = Field(ge=0, lt=1, description="beta_2 of Adam")
     rotation: float = Field(ge=0, le=180, description="degrees either way")
     scale: float = Field(ge=0, lt=1, description="fraction either way")
     shear: float = Field(ge=0, lt=1, description="fraction either way")
@@ -77,7 +77,7 @@ def train(architecture: str, fold: int, member_seed: int) -> None:
     keras.utils.set_random_seed(seed)
     precision = {"bfloat16": "mixed_bfloat16", "float32": "float32"}[_precision(recipe)]
     scaling = params.data().scaling
-    model = networks.convolutional(architecture, scaling, recipe.dropout, precision)
+    model = networks.trainable(architecture, scaling, recipe.dropout, precision)
     watched = held_rows[: recipe.watched]
     folder = models.TRAIN / models.member_name(architecture, fold, member_seed)
     with Epochs(folder, recipe.epochs) as epochs:

@@ -129,7 +129,6 @@ def test_only_validation_and_what_follows_evaluation_can_reach_the_test_labels()
     }
     assert naming == {
         "tasks/core/mnist.py",
-        "tasks/ingest.py",
         "tasks/io/mnist.py",
         "tasks/io/sealed.py",
         "tasks/validate.py",

@@ -40,7 +40,9 @@ def test_log_loss_is_the_mean_of_minus_log_of_the_labels_probability():
 
 
 def test_log_loss_of_a_certain_error_is_finite():
-    assert metrics.log_loss(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(27.631, abs=1e-3)
+    assert metrics.log_loss(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(
+        27.631, abs=1e-3
+    )
 
 
 def test_brier_score_is_two_for_a_certain_error_and_zero_for_a_certain_hit():

@@ -18,7 +18,7 @@ SCHEDULE = training.Schedule(
     warmup=0.5,
     weight_decay=0.01,
     label_smoothing=0.05,
-    average=0.5,
+    forgetting=0.98,
 )
 RANGES = augment.Ranges(rotation=5, scale=0.1, shear=0.1, shift=1)
 
@@ -27,7 +27,7 @@ def trained(seed: int = 3) -> tuple[object, list[training.Epoch]]:
     import keras
 
     keras.utils.set_random_seed(seed)
-    model = networks.convolutional("conv5", "[0,1]", dropout=0.3)
+    model = networks.trainable("conv5", "[0,1]", 0.3, "float32")
     epochs: list[training.Epoch] = []
     training.fit(
         model,
@@ -39,7 +39,9 @@ def trained(seed: int = 3) -> tuple[object, list[training.Epoch]]:
         seed=seed,
         report=epochs.append,
     )
-    return model, epochs
+    exact = networks.convolutional("conv5", "[0,1]", dropout=0.3)
+    exact.set_weights(model.get_weights())
+    return exact, epochs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,7 +59,7 @@ def member() -> object:
     "build",
     [
         lambda scaling: networks.convolutional("conv5", scaling, 0.3),
-        lambda scaling: networks.recurrent(8, scaling, 0.2),
+        lambda scaling: networks.recurrent(8, 2, scaling, 0.2),
         lambda scaling: networks.notebook(128, scaling),
     ],
 )

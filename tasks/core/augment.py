@@ -16,8 +16,13 @@ class Ranges(NamedTuple):
     shift: float  # pixels, across and down
 
 
-def affine_transforms(rng: np.random.Generator, count: int, ranges: Ranges) -> np.ndarray:
+def affine_transforms(
+    rng: np.random.Generator, count: int, ranges: Ranges, border: int = 0
+) -> np.ndarray:
     """Draw ``count`` distortions about the image centre.
+
+    The output may lack a border of as many pixels on each side, which saves the work of
+    computing what a network does not look at.
 
     Returns
     -------
@@ -33,10 +38,11 @@ def affine_transforms(rng: np.random.Generator, count: int, ranges: Ranges) -> n
     cosine, sine = np.cos(angle), np.sin(angle)
     a0, a1 = cosine * width, (shear - sine) * height
     b0, b1 = sine * width, cosine * height
+    centre = _CENTRE - border
     zero = np.zeros(count)
     rows = (
-        *(a0, a1, _CENTRE * (1 - a0 - a1) + across),
-        *(b0, b1, _CENTRE * (1 - b0 - b1) + down),
+        *(a0, a1, _CENTRE - centre * (a0 + a1) + across),
+        *(b0, b1, _CENTRE - centre * (b0 + b1) + down),
         *(zero, zero),
     )
     return np.stack(rows, axis=1).astype(np.float32)

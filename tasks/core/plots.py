@@ -8,7 +8,7 @@ form of colour blindness can tell apart; line styles say the same once more.
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _INK, _GRID, _BLUE, _VERMILION = "#1c1b1f", "#dcd9d3", "#0072b2", "#d55e00"
 _DARK = {_INK: "#e9e7ec", _GRID: "#3a3942", _BLUE: "#56b4e9", _VERMILION: "#ff8a3d"}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, sharp, readable by machines
     "svg.hashsalt": "digitline",  # ids without chance, so that equal data give equal files
     "text.parse_math": False,  # a dollar sign in a model's name is no formula
@@ -83,21 +83,23 @@ def curves(histories: Mapping[str, History], quantity: str) -> str:
 
     ``quantity`` names the values with their unit.
     """
+    from matplotlib.ticker import MaxNLocator
+
     with _figure(3.4) as (figure, axes):
         several = len(histories) > 1
         for history in histories.values():
-            _course(axes, history, {"alpha": 0.35, "lw": 1} if several else {"lw": 2})
+            _course(axes, history, {"alpha": 0.35, "lw": 1.0} if several else {"lw": 2.0})
         if several:
             _course(axes, _mean(list(histories.values())), {"lw": 2.4})
         axes.set(xlabel="epoch", ylabel=quantity)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         lines = axes.get_lines()[-2:]
         axes.legend(lines, ["training images", "held-out images"])
         return _svg(figure)
 
 
-def _course(axes: "Axes", history: History, style: dict[str, float]) -> None:
-    dots = {"marker": "o", "ms": 2 * style["lw"]}
+def _course(axes: "Axes", history: History, style: dict[str, Any]) -> None:
+    dots: dict[str, Any] = {"marker": "o", "ms": 2 * style["lw"]}
     axes.plot(history.epoch, history.training, "--", c=_BLUE, **dots, **style)
     axes.plot(history.epoch, history.held_out, "-", c=_VERMILION, **dots, **style)
 
@@ -118,7 +120,7 @@ def confusion(matrix: np.ndarray) -> str:
     with _figure(_WIDTH) as (figure, axes):
         for actual, predicted in np.argwhere(matrix > 0):
             shade = errors[actual, predicted] / max(errors.max(), 1)
-            cell = {"color": _VERMILION, "alpha": 0.15 + 0.6 * shade, "lw": 0}
+            cell: dict[str, Any] = {"color": _VERMILION, "alpha": 0.15 + 0.6 * shade, "lw": 0}
             if actual != predicted:
                 axes.axvspan(predicted - 0.5, predicted + 0.5, *_span(actual, matrix), **cell)
             _write(axes, predicted, actual, matrix, bold=actual == predicted)
@@ -146,9 +148,9 @@ def reliability(confidence: np.ndarray, rates: Sequence[Estimate]) -> str:
     """
     with _figure(_WIDTH) as (figure, axes):
         x, y = 100 * confidence, _centres(rates)
-        lowest = min(x.min(), min(100 * rate.low for rate in rates))
+        lowest = min(x.min(), *(100 * rate.low for rate in rates))
         axes.plot([lowest, 100], [lowest, 100], ":", c=_INK, label="perfectly calibrated")
-        whiskers = {"fmt": "o", "c": _VERMILION, "capsize": 2, "ms": 5}
+        whiskers: dict[str, Any] = {"fmt": "o", "c": _VERMILION, "capsize": 2, "ms": 5}
         axes.errorbar(x, y, _whiskers(rates), **whiskers, label="a bin of test images")
         axes.set(xlabel="mean confidence (%)", ylabel="right answers (%)", aspect="equal")
         axes.legend(loc="upper left")
@@ -162,10 +164,10 @@ def errors(rates: Sequence[Estimate]) -> str:
     with _figure(0.9 + 0.26 * len(rates)) as (figure, axes):
         places = np.arange(len(rates))[::-1]
         for place, rate in zip(places, rates, strict=True):
-            colour = _VERMILION if rate.strong else _BLUE
-            bars = {"c": colour, "capsize": 3, "fmt": "D" if rate.strong else "o", "ms": 5}
+            colour, shape = (_VERMILION, "D") if rate.strong else (_BLUE, "o")
+            bars: dict[str, Any] = {"c": colour, "capsize": 3, "fmt": shape, "ms": 5}
             axes.errorbar(_centres([rate]), [place], xerr=_whiskers([rate]), **bars)
-        axes.set(xscale="log", xlabel="wrong test images (%), logarithmic scale; left is better")
+        axes.set(xscale="log", xlabel="wrong test images (%, logarithmic scale)")
         axes.set_yticks(places, [rate.name for rate in rates])
         axes.set_xlim(*_decades(rates))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

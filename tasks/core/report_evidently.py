@@ -1,6 +1,7 @@
 """Evidently, the one place that knows its API: arrays in, pages out."""
 
 import json
+import warnings
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -49,11 +50,12 @@ class Distances(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """The page, and each column's distance between test and reference."""
+    """The page, each column's distance, the columns and whether the data as a whole drifted."""
 
     page: str
     distances: dict[str, float]
     drifted: list[str]
+    detected: bool
 
 
 def performance(current: Answers, reference: Answers) -> str:
@@ -81,9 +83,7 @@ def drift(current: View, reference: View, distances: Distances) -> Drift:
 
     tables = (view_table(current), view_table(reference))
     numbers = [name for name in tables[0] if name != "predicted class"]
-    definition = DataDefinition(
-        numerical_columns=numbers, categorical_columns=["predicted class"]
-    )
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=["predicted class"])
     preset = DataDriftPreset(
         num_method=distances.numbers,
         cat_method=distances.classes,
@@ -94,7 +94,8 @@ def drift(current: View, reference: View, distances: Distances) -> Drift:
     snapshot = _run([preset], *tables, definition)
     values = _distances(snapshot)
     drifted = [name for name, value in values.items() if value >= distances.threshold]
-    return Drift(_page(snapshot), values, drifted)
+    detected = len(drifted) >= distances.share * len(values)
+    return Drift(_page(snapshot), values, drifted, detected)
 
 
 def answer_table(answers: Answers) -> "pd.DataFrame":
@@ -102,7 +103,8 @@ def answer_table(answers: Answers) -> "pd.DataFrame":
     import pandas as pd
 
     names = _class_names(answers.probabilities)
-    table = pd.DataFrame(answers.probabilities.astype(float), columns=names)
+    exact = answers.probabilities.astype(float)  # float32 rows sum to one but for some 1e-7
+    table = pd.DataFrame(exact / exact.sum(1, keepdims=True), columns=names)
     predicted = answers.probabilities.argmax(1)
     return table.assign(label=answers.labels.astype(str), prediction=predicted.astype(str))
 
@@ -130,9 +132,12 @@ def framed(page: str, title: str, banner: str) -> str:
 
 def _run(metrics: list[Any], current: Any, reference: Any, definition: Any) -> Any:
     from evidently import Dataset, Report
+    from sklearn.exceptions import UndefinedMetricWarning
 
     sets = (Dataset.from_pandas(table, definition) for table in (current, reference))
-    with np.errstate(all="ignore"):  # a class without cases divides by zero inside
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        # A weak model may never answer with some class: its rates are 0 then, and shown so.
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
         return Report(metrics).run(*sets)
 
 

@@ -66,12 +66,19 @@ def change(accuracy: float, champion: Mapping[str, Any] | None) -> str:
     if champion is None or champion.get("accuracy") is None:
         return ""
     points = 100 * (accuracy - champion["accuracy"])
-    return f"{points:+.2f} points against champion {champion['version']}".replace("-", "−")
+    return f"{points:+.2f} points against champion {champion['version']}".replace(
+        "-", "\N{MINUS SIGN}"
+    )
 
 
 def percent(value: float) -> str:
     """Return a fraction as percent with two digits: on 10,000 images one image is 0.01 %."""
     return f"{100 * value:.2f}\u202f%"
+
+
+def level(value: float) -> str:
+    """Return the level of an interval, such as ``95 %``."""
+    return f"{100 * value:g}\u202f%"
 
 
 def count(value: int) -> str:
@@ -82,14 +89,9 @@ def count(value: int) -> str:
 def duration(seconds: float | None) -> str:
     """Return seconds as ``12 s`` or ``3 min 05 s``; a dash where nobody took the time."""
     if seconds is None:
-        return "–"
+        return "\N{EN DASH}"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def size(octets: int) -> str:
-    """Return a file's size in MB."""
-    return f"{octets / 1e6:.1f} MB"
 
 
 def _failure(result: Mapping[str, Any]) -> str:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tasks.core import augment, networks
+from tasks.core import augment
 
 if TYPE_CHECKING:
     import keras
 
 _BATCH = 500  # images a call when predicting
+_STEPS = 50  # batches a call at most when training
 
 
 class Schedule(NamedTuple):
@@ -22,7 +23,7 @@ class Schedule(NamedTuple):
     warmup: float  # fraction of the steps before the peak
     weight_decay: float
     label_smoothing: float
-    average: float  # momentum of the moving average of the weights
+    forgetting: float  # Adam's beta_2
 
 
 class Epoch(NamedTuple):
@@ -55,18 +56,19 @@ def fit(
     seed: int,
     report: Callable[[Epoch], None],
 ) -> None:
-    """Train ``model`` in place with distorted images and leave the averaged weights in it.
+    """Train ``model`` in place with distorted images.
 
     Parameters
     ----------
     model
-        A network of `tasks.core.networks`, freshly built.
+        A network that returns logits, freshly built, for images of 28 pixels or for images
+        without their border.
     images, labels
         ``(n, 28, 28)`` uint8 and ``(n,)``; the last images of an epoch that fill no batch
         are left out of it (another draw each epoch).
     validation
-        Images and labels that are scored after every epoch, with the weights as they are
-        then. Nothing is chosen by that score.
+        Images and labels, none or more, that are scored after every epoch. Nothing is
+        chosen by that score.
     report
         Called after every epoch.
     """
@@ -76,26 +78,26 @@ def fit(
     optimizer = keras.optimizers.AdamW(
         _one_cycle(schedule, steps * schedule.epochs),
         weight_decay=schedule.weight_decay,
-        use_ema=True,
-        ema_momentum=schedule.average,
+        beta_2=schedule.forgetting,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    trained = networks.logits_of(model)
     loss = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=schedule.label_smoothing
     )
-    trained.compile(optimizer, loss, metrics=["accuracy"])
-    trained.fit(
-        _batches(images, labels, schedule, ranges, seed),
+    # As many batches a call as fit evenly: fewer returns to Python
+    together = max(count for count in range(1, _STEPS + 1) if steps % count == 0)
+    model.compile(optimizer, loss, metrics=["accuracy"], steps_per_execution=together)
+    border = (images.shape[1] - model.input_shape[1]) // 2
+    model.fit(
+        _batches(images, labels, schedule, ranges, border=border, seed=seed),
         steps_per_epoch=steps,
         epochs=schedule.epochs,
         shuffle=False,
-        validation_data=(validation[0], _one_hot(validation[1])),
+        validation_data=_inside(validation, border) if len(validation[1]) else None,
         validation_batch_size=_BATCH,
         callbacks=[reporter(report)],
         verbose=0,
     )
-    optimizer.finalize_variable_values(trained.trainable_variables)
 
 
 def probabilities(model: "keras.Model", images: np.ndarray) -> np.ndarray:
@@ -108,6 +110,8 @@ def _batches(
     labels: np.ndarray,
     schedule: Schedule,
     ranges: augment.Ranges,
+    *,
+    border: int,
     seed: int,
 ) -> Any:
     """All batches of all epochs, as a tf.data.Dataset of uint8 images and one-hot labels."""
@@ -119,14 +123,14 @@ def _batches(
     order = np.concatenate(
         [rng.permutation(len(images))[: steps * size] for _ in range(schedule.epochs)]
     )
-    transforms = augment.affine_transforms(rng, len(order), ranges)
+    transforms = augment.affine_transforms(rng, len(order), ranges, border)
     pixels, targets = tf.constant(images[..., None]), tf.constant(_one_hot(labels))
 
     def distorted(rows: Any, transform: Any) -> tuple[Any, Any]:
         warped = tf.raw_ops.ImageProjectiveTransformV3(
             images=tf.gather(pixels, rows),
             transforms=transform,
-            output_shape=images.shape[1:],
+            output_shape=[images.shape[1] - 2 * border] * 2,
             fill_value=0.0,
             interpolation="BILINEAR",
             fill_mode="CONSTANT",
@@ -140,16 +144,27 @@ def _batches(
 
 
 def _one_cycle(schedule: Schedule, steps: int) -> Any:
-    """Up in a line to the peak, down by a cosine to nothing (Smith and Topin, 2018)."""
+    """Up in a line to the peak, then down in a line to nothing (after Smith and Topin, 2018)."""
     import keras
+    from keras import ops
 
-    warmup = round(schedule.warmup * steps)
-    return keras.optimizers.schedules.CosineDecay(
-        schedule.peak_learning_rate / 25,
-        decay_steps=steps - warmup,
-        warmup_target=schedule.peak_learning_rate,
-        warmup_steps=warmup,
-    )
+    peak, turn = schedule.peak_learning_rate, max(1.0, schedule.warmup * steps)
+
+    class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step: Any) -> Any:
+            done = ops.cast(step, "float32")
+            return peak * ops.minimum((done + 1) / turn, (steps - done) / (steps - turn))
+
+        def get_config(self) -> dict[str, Any]:
+            return {}
+
+    return OneCycle()
+
+
+def _inside(pair: tuple[np.ndarray, np.ndarray], border: int) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = pair
+    inside = slice(border, images.shape[1] - border)
+    return images[:, inside, inside], _one_hot(labels)
 
 
 def _one_hot(labels: np.ndarray) -> np.ndarray:

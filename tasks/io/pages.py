@@ -10,9 +10,12 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a template filled in; a name that it uses and nobody gave is a `KeyError`-like fault.
+    """Return a template filled in; its filters are functions of `tasks.core.report_words`.
 
-    The templates' filters are the functions of `tasks.core.report_words`.
+    Raises
+    ------
+    jinja2.UndefinedError
+        If the template uses a name that is not among ``values``.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

@@ -1,0 +1,205 @@
+"""One run of the whole graph on a few hundred real images, watched from inside every stage."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from ruamel.yaml import YAML
+
+from tasks.io import mnist as ways
+
+ROOT = Path(__file__).parent.parent
+SEALED = "data/ingest/test_labels.npy"
+SMALL = {
+    "data.train_rows": 600,
+    "data.test_rows": 300,
+    "preprocess.folds": 2,
+    "train.folds": [0, 1],
+    "train.recipe.epochs": 2,
+    "train.recipe.batch_size": 32,
+    "baseline.random_forest.trees": 10,
+    "baseline.rnn.epochs": 1,
+    "baseline.rnn.units": 16,
+    "baseline.rnn.batch_size": 32,
+    "baseline.notebook.epochs": 1,
+    "ensemble.compared": 100,
+}
+# Runs in every Python process below: notes each file of the clone that a stage opens to read.
+WATCH = """
+import os, sys
+stage, root, log = os.environ.get("DVC_STAGE"), os.environ["WATCHED"], os.environ["WATCH_LOG"]
+def note(event, arguments):
+    if event != "open" or not isinstance(arguments[0], str):
+        return
+    path, mode = os.path.abspath(arguments[0]), arguments[1]
+    if path.startswith(root + os.sep) and (mode is None or "r" in mode):
+        line = f"{stage} {os.path.relpath(path, root)}\\n".encode()
+        os.write(descriptor, line)
+if stage:
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    sys.addaudithook(note)
+"""
+
+
+class Run(NamedTuple):
+    """A finished run: its clone, and the files that each stage read."""
+
+    clone: Path
+    read: dict[str, set[str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Run:
+    folder = tmp_path_factory.mktemp("end-to-end")
+    clone = folder / "clone"
+    _copy(clone)
+    _shrink(clone / "params.yaml", str(_mnist(pytestconfig)))
+    (folder / "sitecustomize.py").write_text(WATCH)
+    watching = {
+        "PYTHONPATH": str(folder),
+        "WATCHED": str(clone),
+        "WATCH_LOG": str(folder / "log"),
+    }
+    _call(clone, "dvc", "repro", **watching)
+    read: dict[str, set[str]] = {}
+    for line in (folder / "log").read_text().splitlines():
+        stage, path = line.split(" ", 1)
+        read.setdefault(stage, set()).add(path)
+    return Run(clone, read)
+
+
+def _mnist(config: pytest.Config) -> Path:
+    """Return MNIST as npz; fetched once, then kept in pytest's cache."""
+    import numpy as np
+
+    path = config.cache.mkdir("mnist") / "mnist.npz"
+    if not path.exists():
+        digits = ways.from_index(ways.Limits(timeout=60, deadline=300))
+        with path.with_suffix(".part").open("wb") as file:
+            np.savez(
+                file,
+                x_train=digits.train_images,
+                y_train=digits.train_labels,
+                x_test=digits.test_images,
+                y_test=digits.test_labels,
+            )
+        path.with_suffix(".part").rename(path)
+    return path
+
+
+def _copy(clone: Path) -> None:
+    """Make a repository of the work tree's own files, with a commit and no history."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "dvc.lock")):
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, clone / name)
+    _call(clone, "git", "init", "--quiet")
+    _call(clone, "git", "add", ".")
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    _call(clone, "git", *identity, "commit", "--quiet", "--message", "start")
+
+
+def _shrink(file: Path, source: str) -> None:
+    yaml = YAML()
+    content = yaml.load(file)
+    for key, value in {**SMALL, "data.source": source}.items():
+        *parents, last = key.split(".")
+        section: Any = content
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    yaml.dump(content, file)
+
+
+def _call(folder: Path, *command: str, **environment: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout + found.stderr
+
+
+def _stages(run: Run) -> dict[str, Any]:
+    return dict(YAML(typ="safe").load(run.clone / "dvc.lock")["stages"])
+
+
+def test_every_stage_ran_and_is_locked(run):
+    names = {name.partition("@")[0] for name in _stages(run)}
+    assert names == set(YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"])
+
+
+def test_no_stage_before_evaluation_opens_the_test_labels_but_validation(run):
+    readers = {stage for stage, paths in run.read.items() if SEALED in paths}
+    assert readers == {"validate", "evaluate", "gate", "report"}
+
+
+def test_a_stage_reads_nothing_that_it_does_not_depend_on(run):
+    """Seen from inside: every file that Python opened, against the stage's list."""
+    own = {"params.yaml", "dvc.yaml", "dvc.lock"}
+    for stage, entry in _stages(run).items():
+        listed = [item["path"] for item in [*entry["deps"], *entry.get("outs", [])]]
+        strange = {
+            path
+            for path in run.read[stage] - own
+            if path.endswith((".py", ".npy", ".npz", ".json", ".csv", ".onnx", ".keras", ".html"))
+            and not any(path == item or path.startswith(f"{item}/") for item in listed)
+            and not path.endswith("__init__.py")
+        }
+        assert not strange, stage
+
+
+def test_the_run_ends_with_a_decision_and_a_version(run):
+    decision = json.loads((run.clone / "models/decision.json").read_text())
+    registration = json.loads((run.clone / "models/registration.json").read_text())
+    assert decision["decision"] == "refuse"  # 600 images do not make a champion
+    assert registration["version"] == "v0.0.1"
+    assert "digits@v0.0.1" in _call(run.clone, "git", "tag")
+
+
+def test_the_work_tree_and_branch_are_the_users_own(run):
+    assert _call(run.clone, "git", "log", "--format=%s").split() == ["start"]
+
+
+def test_a_second_repro_has_nothing_to_do(run):
+    said = _call(run.clone, "dvc", "repro")
+    assert "Running stage" not in said
+    assert "Data and pipelines are up to date." in said
+
+
+def test_the_flow_has_nothing_to_do_after_repro(run):
+    said = _call(run.clone, sys.executable, "-m", "flows", "train")
+    assert " Ran " not in said
+    assert said.count("Cached") >= len(_stages(run))
+
+
+def test_dvc_shows_the_scores_and_the_plots(run):
+    assert "ensemble" in _call(run.clone, "dvc", "metrics", "show")
+    _call(run.clone, "dvc", "plots", "show", "--json")
+
+
+def test_the_data_and_models_survive_a_push_and_a_pull_elsewhere(run, tmp_path):
+    _call(run.clone, "dvc", "remote", "add", "--default", "--local", "store", str(tmp_path / "s"))
+    _call(run.clone, "dvc", "push", "--quiet")
+    other = tmp_path / "other"
+    shutil.copytree(run.clone, other, ignore=shutil.ignore_patterns("cache", "tmp", "*.np?"))
+    _call(other, "dvc", "pull", "--quiet")
+    for name in ("models/ensemble/model.onnx", "data/preprocess/train_images.npy"):
+        assert (other / name).read_bytes() == (run.clone / name).read_bytes()
