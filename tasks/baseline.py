@@ -4,7 +4,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from pydantic import Field
@@ -35,13 +35,14 @@ class DecisionTree(Section):
     """One tree."""
 
     criterion: Literal["gini", "entropy"]
-    min_samples_leaf: int = Field(ge=1)
+    pruning: float = Field(ge=0, description="cost-complexity, as scikit-learn's ccp_alpha")
 
 
 class RandomForest(Section):
     """Trees on resampled rows."""
 
     trees: int = Field(ge=1)
+    features: int = Field(ge=1, le=784, description="pixels tried at each split")
 
 
 class Svm(Section):
@@ -101,9 +102,9 @@ def main() -> None:
 def fit(algorithm: Algorithm) -> None:
     """Fit one algorithm on all training images.
 
-    All but the notebook's network, which has a split of its own, are fitted twice: without
-    one fold, whose images then give the validation score, and on everything, which is the
-    model that is kept.
+    Those without a held-out score of their own (a forest has one out of its bags, the
+    notebook's network a split) are fitted twice: without one fold, whose images then give
+    the validation score, and on everything, which is the model that is kept.
     """
     section = params.section(Baseline, "baseline")
     digits = dataset.load()
@@ -119,28 +120,28 @@ def fit(algorithm: Algorithm) -> None:
     print(f"held-out accuracy {correct:.4%} of {len(labels)} images")
 
 
+class Trial(NamedTuple):
+    """What a classifier says of training images that it was not fitted on."""
+
+    rows: np.ndarray
+    probabilities: np.ndarray
+    temperature: float | None = None  # for decision values; None: it has probabilities
+
+
 def _fit_sklearn(
     classifier: Callable[[int], Any], section: Baseline, digits: dataset.Digits, folder: Path
 ) -> Predictions:
     start = time.monotonic()
     seed, scaling = params.seed(), params.data().scaling
-    held_out = _held_out(section, digits)
     pixels, labels = _pixels(digits.train_images, scaling), digits.train_labels
-    rows = np.flatnonzero(held_out)
-
-    print(f"fitting on {np.sum(~held_out)} images, {len(rows)} held out")
-    trial = classifier(seed).fit(pixels[~held_out], labels[~held_out])
-    temperature = None
-    if hasattr(trial, "predict_proba"):
-        validation = trial.predict_proba(pixels[rows])
-    else:
-        scores = calibration.softmax(trial.decision_function(pixels[rows]))
-        temperature = calibration.fit_temperature(labels[rows], scores)
-        validation = calibration.scale(scores, temperature)
-
+    kept = classifier(seed)
+    trial = None
+    if not getattr(kept[-1], "oob_score", False):
+        trial = _try(classifier(seed), pixels, labels, _held_out(section, digits))
     print(f"fitting on all {len(labels)} images")
-    kept = classifier(seed).fit(pixels, labels)
-    graph = export.sklearn_graph(kept, scaling, temperature)
+    kept.fit(pixels, labels)
+    trial = trial or _out_of_bag(kept[-1])
+    graph = export.sklearn_graph(kept, scaling, trial.temperature)
     files.write_bytes(folder / "model.onnx", graph)
     sample = _sample(np.arange(len(labels)), section.sampled, seed)
     session = archives.load_onnx(graph)
@@ -149,7 +150,26 @@ def _fit_sklearn(
         for images in (digits.train_images[sample], digits.test_images)
     )
     timing.write(folder, time.monotonic() - start)
-    return Predictions(sample, seen, rows, validation, test)
+    return Predictions(sample, seen, trial.rows, trial.probabilities, test)
+
+
+def _try(classifier: Any, pixels: np.ndarray, labels: np.ndarray, held_out: np.ndarray) -> Trial:
+    """Fit without one fold and ask for its images."""
+    rows = np.flatnonzero(held_out)
+    print(f"fitting on {np.sum(~held_out)} images, {len(rows)} held out")
+    classifier.fit(pixels[~held_out], labels[~held_out])
+    if hasattr(classifier, "predict_proba"):
+        return Trial(rows, classifier.predict_proba(pixels[rows]))
+    scores = calibration.softmax(classifier.decision_function(pixels[rows]))
+    temperature = calibration.fit_temperature(labels[rows], scores)
+    return Trial(rows, calibration.scale(scores, temperature), temperature)
+
+
+def _out_of_bag(forest: Any) -> Trial:
+    """Take each image's answer from the trees that were grown without it (Breiman 2001)."""
+    said = forest.oob_decision_function_
+    rows = np.flatnonzero(~np.isnan(said).any(1))  # with few trees, every one saw some images
+    return Trial(rows, said[rows])
 
 
 def _logistic_regression(settings: LogisticRegression) -> Callable[[int], Any]:
@@ -168,7 +188,7 @@ def _decision_tree(settings: DecisionTree) -> Callable[[int], Any]:
     return lambda seed: _pipeline(
         Classifier(
             criterion=settings.criterion,
-            min_samples_leaf=settings.min_samples_leaf,
+            ccp_alpha=settings.pruning,
             random_state=seed,
         )
     )
@@ -177,7 +197,14 @@ def _decision_tree(settings: DecisionTree) -> Callable[[int], Any]:
 def _random_forest(settings: RandomForest) -> Callable[[int], Any]:
     from sklearn.ensemble import RandomForestClassifier as Classifier
 
-    return lambda seed: _pipeline(Classifier(settings.trees, random_state=seed))
+    return lambda seed: _pipeline(
+        Classifier(
+            settings.trees,
+            max_features=settings.features,
+            oob_score=True,
+            random_state=seed,
+        )
+    )
 
 
 def _svm(settings: Svm) -> Callable[[int], Any]:

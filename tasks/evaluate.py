@@ -46,7 +46,7 @@ class Scored(NamedTuple):
 def main() -> None:
     """Score all models of the run and write the evaluation's folder."""
     section = params.section(Evaluate, "evaluate")
-    train_labels, test_labels = dataset.load().train_labels, sealed.test_labels()
+    train_labels, test_labels = dataset.load().train_labels, sealed.labels()
     scored = [_scored(model, train_labels, test_labels) for model in models.every()]
     summaries = {entry.model.name: _summary(entry, section) for entry in scored}
     winner = _winner(summaries)

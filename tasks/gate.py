@@ -97,7 +97,7 @@ class Exam:
 
 
 def _exam(root: Path) -> Exam:
-    labels = sealed.test_labels(root)
+    labels = sealed.labels(root)
     return Exam(files.read_array(root / IMAGES, np.uint8, (len(labels), 28, 28)), labels)
 
 

@@ -22,7 +22,7 @@ SMALL = {
     "train.folds": [0, 1],
     "train.recipe.epochs": 2,
     "train.recipe.batch_size": 32,
-    "baseline.random_forest.trees": 10,
+    "baseline.random_forest.trees": 40,
     "baseline.rnn.epochs": 1,
     "baseline.rnn.units": 16,
     "baseline.rnn.batch_size": 32,

@@ -187,7 +187,7 @@ def test_a_champion_that_is_no_model_is_a_stated_outcome(repo):
 
 def test_a_challenger_that_is_no_model_is_an_error(repo):
     toy.put_model(repo, b"no model")
-    with pytest.raises(StageError, match="model.onnx: cannot be loaded and run: .* again"):
+    with pytest.raises(StageError, match=r"model\.onnx: cannot be loaded and run: .* again"):
         gate.main()
 
 

@@ -99,7 +99,9 @@ def test_a_snapshot_is_the_users_where_git_knows_the_user(repo):
 def test_a_branch_without_a_commit_is_refused_with_what_to_do(repo):
     shutil.rmtree(repo / ".git")
     toy.run(repo, "git", "init", "-q")
-    with pytest.raises(StageError, match="expected at least one commit .* git add . && git commit"):
+    with pytest.raises(
+        StageError, match=r"expected at least one commit .* git add . && git commit"
+    ):
         snapshot(repo)
 
 
@@ -179,7 +181,7 @@ def test_a_stage_is_not_assigned_before_the_newest_assignment(repo, monkeypatch)
     monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
     enrol(repo, toy.model(worse=1), "refuse")
     other = registry.find(repo, "digits", toy.md5(toy.model(worse=1)))
-    with pytest.raises(RegistryError, match="newest assignment of digits .* in the future"):
+    with pytest.raises(RegistryError, match=r"newest assignment of digits .* in the future"):
         registry.promote(repo, other, "champion", "too early")
 
 
@@ -240,12 +242,12 @@ def test_a_model_that_dvc_lock_does_not_record_is_not_registered(repo):
 def test_a_decision_about_another_model_is_refused(repo):
     judged = {"decision": "promote", "reasons": [], "challenger": {"md5": "0" * 32}}
     (repo / "models/decision.json").write_text(json.dumps(judged))
-    with pytest.raises(StageError, match="it is about 0{32}. Run the gate stage again"):
+    with pytest.raises(StageError, match=r"it is about 0{32}. Run the gate stage again"):
         register.enrol(repo, PLACE, seed=7)
 
 
 def test_an_artifact_that_dvc_yaml_does_not_name_is_refused(repo):
-    with pytest.raises(RegistryError, match="dvc.yaml: expected artifacts.letters"):
+    with pytest.raises(RegistryError, match=r"dvc\.yaml: expected artifacts\.letters"):
         registry.recorded(repo, snapshot(repo), "letters")
 
 

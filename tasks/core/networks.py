@@ -67,22 +67,12 @@ def trainable(architecture: str, scaling: str, dropout: float, precision: str) -
     precision
         Keras' dtype policy of the hidden layers: ``"float32"`` or ``"mixed_bfloat16"``.
     """
-    import keras
 
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        side = SIZE - 2 * BORDER
-        normalisation = _fused_batch_normalisation()
-        return logits_of(
-            _classifier(
-                lambda x: _convolve(x, architecture, dropout, normalisation),
-                scaling,
-                (side, side, 1),
-            )
-        )
-    finally:
-        keras.config.set_dtype_policy(before)
+    def hidden(x: Any) -> Any:
+        return _convolve(x, architecture, dropout, _fused_batch_normalisation())
+
+    side = SIZE - 2 * BORDER
+    return logits_of(_classifier(hidden, scaling, (side, side, 1), precision))
 
 
 def _convolve(x: Any, architecture: str, dropout: float, normalisation: Any) -> Any:
@@ -145,18 +135,25 @@ def logits_of(model: "keras.Model") -> "keras.Model":
     return keras.Model(model.input, model.get_layer(LOGITS).output)
 
 
-def _classifier(hidden: Callable[[Any], Any], scaling: str, shape: tuple[int, ...]) -> Any:
+def _classifier(
+    hidden: Callable[[Any], Any],
+    scaling: str,
+    shape: tuple[int, ...],
+    precision: str = "float32",
+) -> Any:
     """Return pixels → scaling → ``shape`` → ``hidden`` → logits → probabilities."""
     import keras
     from keras import layers
 
     keras.backend.clear_session()  # so that layer names, which are saved, start at one
+    keras.config.set_dtype_policy(precision)  # after it, since it sets this back, too
     side = SIZE if math.prod(shape) == SIZE * SIZE else shape[0]
     pixels = keras.Input((side, side), dtype="uint8")
     x = layers.Rescaling(*SCALINGS[scaling])(pixels)
     x = hidden(layers.Reshape(shape)(x))
-    logits = layers.Dense(10, name=LOGITS, dtype="float32")(x)
-    return keras.Model(pixels, layers.Softmax(dtype="float32")(logits))
+    keras.config.set_dtype_policy("float32")
+    logits = layers.Dense(10, name=LOGITS)(x)
+    return keras.Model(pixels, layers.Softmax()(logits))
 
 
 def mean(members: list["keras.Model"], temperatures: list[float]) -> "keras.Model":

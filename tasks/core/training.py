@@ -140,7 +140,10 @@ def _batches(
     dataset = tf.data.Dataset.from_tensor_slices(
         (order.astype(np.int32).reshape(-1, size), transforms.reshape(-1, size, 8))
     )
-    return dataset.map(distorted).prefetch(2)
+    options = tf.data.Options()
+    # With autotuning the iterator's end waits for the tuner's next round, which may be 20 s off
+    options.autotune.enabled = False
+    return dataset.map(distorted).with_options(options)
 
 
 def _one_cycle(schedule: Schedule, steps: int) -> Any:

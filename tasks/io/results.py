@@ -70,7 +70,7 @@ def read() -> Run:
     """
     return Run(
         digits=dataset.load(),
-        labels=sealed.test_labels(),
+        labels=sealed.labels(),
         ensemble=predictions.load(models.ENSEMBLE),
         member=predictions.load(models.members()[0].folder),
         embeddings=_arrays(_EMBEDDINGS),

@@ -13,6 +13,6 @@ from tasks.io import files
 TEST_LABELS = Path("data/ingest/test_labels.npy")
 
 
-def test_labels(root: Path = Path()) -> np.ndarray:
+def labels(root: Path = Path()) -> np.ndarray:
     """Return the labels of the test images, uint8 ``(n,)``, in the images' order."""
     return files.read_array(root / TEST_LABELS, np.uint8, (None,))
