@@ -30,9 +30,10 @@ clean: ## remove the environment and everything a run wrote; DVC's cache and the
 	git clean -fdXq data models reports
 
 .venv/installed: requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "expected Python 3.11 to 3.13; %s is %s. Set PYTHON, as in: make run PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "expected Python 3.11 to 3.13; %s is %s. Set PYTHON, as in: make run PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
+	@echo "making the environment in .venv: a few minutes, once"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
 .PHONY: help run repro test lint lock clean
