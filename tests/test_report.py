@@ -125,7 +125,7 @@ def write_results(labels: np.ndarray) -> None:
         files.write_json(path, content[name])
     pairs = "".join(f"{label},{label}\n" for label in labels)
     files.write_bytes(results.ANSWERS, f"actual,predicted\n{pairs}1,7\n".encode())
-    files.write_bytes(results.RELIABILITY, b"confidence,accuracy,count\n0.8,0.75,60\n0.99,1.0,60\n")
+    files.write_bytes(results.RELIABILITY, b"confidence,accuracy,images\n0.8,0.75,60\n0.99,1.0,60\n")
     files.write_json(Path("reports/timing/baseline/svm.json"), {"seconds": 83.2})
 
 
@@ -259,7 +259,7 @@ def test_a_missing_result_is_named(tmp_path: Path, monkeypatch: Any, path: Path)
 def test_a_table_that_holds_words_is_named(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     write_run(np.random.default_rng(0))
-    results.RELIABILITY.write_text("confidence,accuracy,count\nlow,high,many\n")
+    results.RELIABILITY.write_text("confidence,accuracy,images\nlow,high,many\n")
     with pytest.raises(StageError, match=r"reliability.csv: expected columns of numbers; .*low"):
         results.read()
 

@@ -57,13 +57,13 @@ def confusion(answers: Table) -> Picture:
 
 def reliability(table: Table, level: float) -> Picture:
     """Show confidence against accuracy; ``table`` is evaluate's, intervals are at ``level``."""
-    totals = table["count"].astype(int).tolist()
-    hits = np.rint(table["accuracy"] * table["count"]).astype(int).tolist()
+    totals = table["images"].astype(int).tolist()
+    hits = np.rint(table["accuracy"] * table["images"]).astype(int).tolist()
     rates = [
         Estimate("", hit / total, *metrics.wilson_interval(hit, total, level), strong=False)
         for hit, total in zip(hits, totals, strict=True)
     ]
-    gap = np.average(np.abs(table["confidence"] - table["accuracy"]), weights=table["count"])
+    gap = np.average(np.abs(table["confidence"] - table["accuracy"]), weights=table["images"])
     text = (
         f"Right answers against confidence in {len(rates)} bins of equal size: on average "
         f"{percent(float(gap))} apart."
