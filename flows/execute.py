@@ -13,7 +13,9 @@ from typing import Any
 
 from flows.graph import Stage, open_repo
 from tasks.io.files import read_json, write_bytes, write_json
-from tasks.io.stage import LOG
+
+LOG = "DIGITLINE_LOG"
+"""Environment variable: where the output of a stage goes."""
 
 RAN, RESTORED, CACHED = "Ran", "Restored", "Cached"
 FAILED, BUSY, NOT_RUN = "Failed", "Busy", "not run"

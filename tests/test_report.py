@@ -125,7 +125,9 @@ def write_results(labels: np.ndarray) -> None:
         files.write_json(path, content[name])
     pairs = "".join(f"{label},{label}\n" for label in labels)
     files.write_bytes(results.ANSWERS, f"actual,predicted\n{pairs}1,7\n".encode())
-    files.write_bytes(results.RELIABILITY, b"confidence,accuracy,images\n0.8,0.75,60\n0.99,1.0,60\n")
+    files.write_bytes(
+        results.RELIABILITY, b"confidence,accuracy,images\n0.8,0.75,60\n0.99,1.0,60\n"
+    )
     files.write_json(Path("reports/timing/baseline/svm.json"), {"seconds": 83.2})
 
 

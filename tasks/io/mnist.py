@@ -162,8 +162,11 @@ def _keras_cache() -> Path:
 
 def _probe(timeout: float) -> None:
     request = urllib.request.Request(_KERAS_FILE, method="HEAD")
-    with urllib.request.urlopen(request, timeout=timeout):
-        pass
+    try:
+        with urllib.request.urlopen(request, timeout=timeout):
+            pass
+    except OSError as error:
+        raise WayError(f"no answer from its server ({error})") from None
 
 
 @contextlib.contextmanager
