@@ -23,14 +23,15 @@ lint: .venv/installed ## check style and types
 
 lock: ## resolve pyproject.toml into requirements.lock anew (needs uv: pip install uv)
 	uv pip compile pyproject.toml --group dev --output-file requirements.lock --universal \
-		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --no-annotate
+		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade
 
-clean: ## remove the environment and everything a run wrote; DVC's cache and the tags stay
-	rm -rf .venv
-	git clean -fdXq data models reports
+clean: ## remove the environment and what the stages wrote; DVC's cache and the tags stay
+	rm -rf .venv .dvc/tmp/digitline
+	git clean -fdXq data/ingest data/preprocess models reports
 
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "expected Python 3.11 to 3.13; %s is %s. Set PYTHON, as in: make run PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
+	@rm -rf .venv
 	@echo "making the environment in .venv: a few minutes, once"
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock

@@ -116,7 +116,7 @@ def prune(graph: Graph, root: Path) -> list[str]:
     lines = []
     for path in stale(graph, root):
         shown = path.relative_to(root)
-        if _holds_any(shown, _locked_outs(root)):
+        if _is_known(path, root, _locked_outs(root)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
             lines.append(f"removed {shown}: no stage makes it now (DVC's cache keeps its content)")
         else:
@@ -150,5 +150,8 @@ def _locked_outs(root: Path) -> set[str]:
     return {out["path"] for stage in stages for out in stage.get("outs", [])}
 
 
-def _holds_any(folder: Path, outs: set[str]) -> bool:
-    return any(Path(out).is_relative_to(folder) for out in outs)
+def _is_known(path: Path, root: Path, outs: set[str]) -> bool:
+    """Tell whether all that is in ``path``, hidden files apart, is an output in ``dvc.lock``."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    shown = [file.relative_to(root) for file in files if not file.name.startswith(".")]
+    return all(any(file.is_relative_to(out) for out in outs) for file in shown)

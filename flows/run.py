@@ -8,12 +8,14 @@ from typing import Any, NoReturn
 
 from flows import execute, graph, profile, server, settings, verdict
 from flows.execute import CACHED, Outcome
+from tasks.io.stage import StageError
 
 
 def train(profile_name: str | None = None) -> int:
     """Run the pipeline and print the verdict; return the exit status."""
     start = time.monotonic()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for name in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
+        signal.signal(name, _interrupt)
     settings.apply()
     for line in profile.use(profile_name) if profile_name else []:
         print(line, flush=True)
@@ -37,9 +39,21 @@ def _all_cached(repo: object, root: Path) -> list[Outcome]:
 
 def _flow(root: Path) -> list[Outcome]:
     if settings.has_server():
-        return _run_flow()
+        return _reach(_run_flow)
     print("starting Prefect's own server for this run, as PREFECT_API_URL is not set", flush=True)
     return _run_flow(server.start(execute.folder(root) / "server.log"))
+
+
+def _reach(run: Callable[[], list[Outcome]]) -> list[Outcome]:
+    try:
+        return run()
+    except RuntimeError as error:
+        if "Failed to reach API" not in str(error):
+            raise
+        raise StageError(
+            f"{error}: expected the Prefect server that PREFECT_API_URL or the profile names; "
+            "start it, or unset that for a server of the run's own"
+        ) from None
 
 
 def _run_flow(wait: Callable[[], None] = lambda: None) -> list[Outcome]:

@@ -44,11 +44,17 @@ def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as file:
         return subprocess.Popen(
             _command(port),
+            env=os.environ | {"PREFECT_API_DATABASE_CONNECTION_URL": _database(log.parent)},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a terminal's Ctrl-C does not reach it
         )
+
+
+def _database(folder: Path) -> str:
+    # Apart from the user's: another Prefect may be at home there, or another clone's run.
+    return f"sqlite+aiosqlite:///{folder.resolve()}/prefect.db"
 
 
 def _command(port: int) -> list[str]:

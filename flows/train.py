@@ -20,13 +20,16 @@ from flows.order import Schedule
 
 LOCK_RETRIES = 5
 RETRY_SECONDS = 5
+MEMORY = 1536 * 2**20
+"""Bytes that a stage may need: the largest was measured at 1.4 GiB."""
 
 
 def cores() -> int:
-    """Return how many stages may run side by side: one for each core that this may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many stages may run side by side: one for each core and 1.5 GiB of memory."""
+    import psutil
+
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(count or 1, psutil.virtual_memory().available // MEMORY))
 
 
 RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=cores())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from flows.execute import CACHED, FAILED, NOT_RUN, RAN, RESTORED, Outcome
+from flows.execute import BUSY, CACHED, FAILED, NOT_RUN, RAN, RESTORED, Outcome
 from tasks.io.files import read_json
 
 ENDED_WELL = (RAN, RESTORED, CACHED)
@@ -73,7 +73,7 @@ def is_well(outcomes: list[Outcome]) -> bool:
 def summary(outcomes: list[Outcome]) -> str:
     """Return one line: ``12 stages: 3 Ran, 9 Cached``."""
     counts = Counter(outcome.state for outcome in outcomes)
-    order = (RAN, RESTORED, CACHED, FAILED, NOT_RUN)
+    order = (RAN, RESTORED, CACHED, FAILED, BUSY, NOT_RUN)
     parts = [f"{counts[state]} {state}" for state in order if counts[state]]
     return f"{len(outcomes)} stages: {', '.join(parts)}"
 
@@ -86,8 +86,9 @@ def stage_table(verdict: Verdict) -> Table:
 
 
 def score_table(verdict: Verdict) -> Table:
-    """Return the leaderboard: accuracies in percent, the 95 % interval of the test's."""
-    header = ("model", "kind", "validation %", "test %", "95 % interval")
+    """Return the leaderboard: accuracies in percent, the test's with its interval."""
+    level = verdict.scores[0].get("level", 0.95)
+    header = ("model", "kind", "validation %", "test %", f"{100 * level:.0f} % interval")
     return Table(header, [_score(row) for row in verdict.scores], left=2)
 
 
@@ -123,8 +124,9 @@ def _closing(verdict: Verdict) -> Iterator[str]:
     if verdict.report:
         yield f"report: {verdict.report}"
     for outcome in verdict.outcomes:
-        if outcome.state == FAILED:
-            yield f"\n{outcome.name} failed; its last lines:"
+        if outcome.state in (FAILED, BUSY):
+            word = "failed" if outcome.state == FAILED else "found its files in use"
+            yield f"\n{outcome.name} {word}; its last lines:"
             yield from (f"  {line}" for line in outcome.error.splitlines())
 
 

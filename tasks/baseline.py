@@ -233,17 +233,29 @@ _PIPELINES: dict[str, Callable[[Any], Callable[[int], Any]]] = {
 def _fit_rnn(settings: Rnn, section: Baseline, digits: dataset.Digits, folder: Path) -> Predictions:
     held_out = _held_out(section, digits)
     fitted, held = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    _check_rnn(settings, len(fitted))
     _start_keras(params.seed())
+    start = time.monotonic()
     with Epochs(folder, settings.epochs) as epochs:
         print(f"fitting on {len(fitted)} images, {len(held)} held out")
         trial = _train_rnn(settings, digits, fitted, held, epochs.report)
         validation = training.probabilities(trial, digits.train_images[held])
     print(f"fitting on all {len(held_out)} images")
     rows = np.arange(len(held_out))
-    kept = _train_rnn(settings, digits, rows, held[:0], report=lambda _: None)
+    with Epochs(None, settings.epochs) as epochs:
+        kept = _train_rnn(settings, digits, rows, held[:0], epochs.report)
+    timing.write(folder, time.monotonic() - start)
     return _network_result(kept, section, digits, folder, rows)._replace(
         validation_rows=held, validation=validation
     )
+
+
+def _check_rnn(settings: Rnn, images: int) -> None:
+    if images < settings.batch_size:
+        raise StageError(
+            f"params.yaml: baseline.rnn.batch_size must be at most {images}, the images that "
+            f"are not held out; got {settings.batch_size}"
+        )
 
 
 def _train_rnn(
@@ -275,6 +287,7 @@ def _fit_notebook(
     _start_keras(params.seed())
     model = networks.notebook(settings.units, params.data().scaling)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    start = time.monotonic()
     with Epochs(folder, settings.epochs) as epochs:
         model.fit(
             digits.train_images,
@@ -285,6 +298,7 @@ def _fit_notebook(
             callbacks=[training.reporter(epochs.report)],
             verbose=0,
         )
+    timing.write(folder, time.monotonic() - start)
     first = int(len(digits.train_labels) * (1 - settings.validation_split))
     fitted, held = np.split(np.arange(len(digits.train_labels)), [first])  # as Keras splits
     validation = training.probabilities(model, digits.train_images[held])

@@ -118,7 +118,8 @@ def _champion(
         model = registry.fetch(root, version)
         return Champion(version.version, exam.count_correct(model))
     except (registry.RegistryError, ModelError) as error:
-        return Champion(version.version, fault=str(error))
+        recorded = registry.recorded_accuracy(root, version.commit, METRICS)
+        return Champion(version.version, fault=str(error), recorded=recorded)
 
 
 def _standing(version: registry.Version, champion: Champion, exam: Exam) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Train one CNN member: on all folds but one, with every image distorted anew each epoch."""
 
 import argparse
+import time
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.core import augment, networks, training
-from tasks.io import archives, dataset, models, params, predictions
+from tasks.io import archives, dataset, models, params, predictions, timing
 from tasks.io.params import Section
 from tasks.io.progress import Epochs
 from tasks.io.quiet import quiet
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--architecture", required=True, choices=sorted(networks.CONVOLUTIONS))
     parser.add_argument("--fold", required=True, type=int)
     parser.add_argument("--seed", required=True, type=int)
+    models.members()  # refuses a wrong list by name, before argparse sees a part of it
     arguments = parser.parse_args()
     train(arguments.architecture, arguments.fold, arguments.seed)
 
@@ -79,6 +81,7 @@ def train(architecture: str, fold: int, member_seed: int) -> None:
     scaling = params.data().scaling
     model = networks.trainable(architecture, scaling, recipe.dropout, precision)
     watched = held_rows[: recipe.watched]
+    start = time.monotonic()
     folder = models.TRAIN / models.member_name(architecture, fold, member_seed)
     with Epochs(folder, recipe.epochs) as epochs:
         training.fit(
@@ -91,6 +94,7 @@ def train(architecture: str, fold: int, member_seed: int) -> None:
             seed=seed,
             report=epochs.report,
         )
+    timing.write(folder, time.monotonic() - start)
     exact = networks.convolutional(architecture, scaling, recipe.dropout)
     exact.set_weights(model.get_weights())
     sample = np.random.default_rng(seed).permutation(fitted_rows)[: recipe.sampled]

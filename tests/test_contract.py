@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,11 @@ def test_only_validation_and_what_follows_evaluation_can_reach_the_test_labels()
     }
 
 
-def test_the_default_profile_is_what_stands_in_the_file():
-    content = params.load(ROOT / "params.yaml")
+def test_the_default_profile_is_what_is_committed():
+    committed = subprocess.run(
+        ["git", "show", "HEAD:./params.yaml"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    content = YAML(typ="safe").load(committed)
     for key, value in content["profiles"]["default"].items():
         found: Any = content
         for part in key.split("."):

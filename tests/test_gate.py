@@ -100,13 +100,24 @@ def test_the_reason_sets_the_challenger_against_the_champion(correct, words):
     assert decision.reasons == (f"{words} champion v0.0.3: 9970 against {correct} of 10000 images",)
 
 
-def test_a_champion_that_cannot_be_scored_is_told_and_the_floors_decide():
-    decision = decide(SCORES, 9970, 10_000, Champion("v0.0.3", fault="lost"), FLOORS)
-    assert decision.decision == "promote"
-    assert decision.reasons == (
-        "champion v0.0.3 could not be scored (lost); the floors alone decided",
+@pytest.mark.parametrize(("recorded", "word"), [(0.9970, "promote"), (0.9976, "refuse")])
+def test_a_champion_that_cannot_be_scored_is_told_and_its_recorded_accuracy_binds(recorded, word):
+    champion = Champion("v0.0.3", fault="lost", recorded=recorded)
+    decision = decide(SCORES, 9970, 10_000, champion, FLOORS)
+    assert decision.decision == word
+    assert decision.reasons[-1] == (
+        "champion v0.0.3 could not be scored (lost); held against the accuracy that its version "
+        f"records, {recorded:.4f}"
     )
-    assert vars(decision.rules[-1]) == rule("champion can be scored, at least", 0.0, 1.0, False)
+
+
+def test_a_champion_without_a_score_or_a_record_is_not_replaced():
+    decision = decide(SCORES, 9970, 10_000, Champion("v0.0.3", fault="lost"), FLOORS)
+    assert decision.decision == "refuse"
+    assert decision.reasons == (
+        "champions that could be scored is 0.0000, must be at least 1",
+        "champion v0.0.3 could not be scored (lost); held against nothing",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +181,8 @@ def test_a_damaged_champion_is_a_stated_outcome(repo):
     toy.put_model(repo, toy.model(worse=1))
     toy.write_figures(repo, accuracy=0.9)
     decision = decided()
-    assert decision["decision"] == "promote"
+    assert decision["decision"] == "refuse"
+    assert decision["reasons"][-1].endswith("the accuracy that its version records, 1.0000")
     assert decision["champion"]["accuracy"] is None
     assert "cache: damaged" in decision["champion"]["fault"]
 

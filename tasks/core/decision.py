@@ -32,12 +32,14 @@ class Champion:
     """The current champion beside the challenger.
 
     ``correct`` counts its right answers on the images that the challenger was scored on;
-    None if it could not be scored, and ``fault`` says why. ``identical``: same bytes.
+    None if it could not be scored, and ``fault`` says why. ``recorded`` is then the accuracy
+    that its version records, None if that is lost, too. ``identical``: same bytes.
     """
 
     version: str
     correct: int | None = None
     fault: str = ""
+    recorded: float | None = None
     identical: bool = False
 
 
@@ -75,16 +77,16 @@ def decide(
 
     ``scores`` are judged by the floors; ``correct`` is the exported artifact's own count,
     which has to confirm them and is set against the champion's count on the same images.
-    A champion that could not be scored is told and does not bind: the floors decide.
+    A champion that could not be scored is held against by the accuracy that its version
+    records, and said to be; without that, too, nothing is promoted in its place.
     """
     binding = [*_floors(scores, thresholds), _export(scores, correct / rows, thresholds.margin)]
-    if champion and champion.correct is not None:
-        binding.append(_comparison(correct - champion.correct, rows, thresholds.margin))
-    rules = (*binding, *([_reachable(champion)] if champion else []))
+    if champion:
+        binding.append(_comparison(correct, rows, champion, thresholds.margin))
     failed = [rule for rule in binding if not rule.passed]
     reasons = [_complaint(rule) for rule in failed]
     reasons += _standing(correct, rows, champion, passed=not failed)
-    return Decision("refuse" if failed else "promote", tuple(reasons), rules)
+    return Decision("refuse" if failed else "promote", tuple(reasons), tuple(binding))
 
 
 def _floors(scores: Scores, limit: Thresholds) -> list[Rule]:
@@ -104,13 +106,15 @@ def _export(scores: Scores, accuracy: float, margin: float) -> Rule:
     return _at_most("gap between the artifact's and the evaluated accuracy", gap, margin)
 
 
-def _comparison(more: int, rows: int, margin: float) -> Rule:
-    # Whole images divided once: a difference of exactly the margin is not lost to rounding.
-    return _at_least("accuracy minus the champion's", more / rows, -margin)
-
-
-def _reachable(champion: Champion) -> Rule:
-    return _at_least("champion can be scored", float(champion.correct is not None), 1.0)
+def _comparison(correct: int, rows: int, champion: Champion, margin: float) -> Rule:
+    if champion.correct is not None:
+        # Whole images divided once: a difference of exactly the margin is not lost to rounding.
+        more = (correct - champion.correct) / rows
+        return _at_least("accuracy minus the champion's", more, -margin)
+    if champion.recorded is not None:
+        more = correct / rows - champion.recorded
+        return _at_least("accuracy minus what the champion's version records", more, -margin)
+    return _at_least("champions that could be scored", 0.0, 1.0)
 
 
 def _at_least(name: str, value: float, threshold: float) -> Rule:
@@ -133,7 +137,9 @@ def _standing(correct: int, rows: int, champion: Champion | None, passed: bool) 
     if champion.identical:
         return [f"is the {name} already"]
     if champion.correct is None:
-        return [f"{name} could not be scored ({champion.fault}); the floors alone decided"]
+        held = "" if champion.recorded is None else f", {champion.recorded:.4f}"
+        beside = f"the accuracy that its version records{held}" if held else "nothing"
+        return [f"{name} could not be scored ({champion.fault}); held against {beside}"]
     counts = f"{correct} against {champion.correct} of {rows} images"
     return [f"{_words(correct - champion.correct)} {name}: {counts}"]
 

@@ -92,7 +92,7 @@ def curves(histories: Mapping[str, History], quantity: str) -> str:
         if several:
             _course(axes, _mean(list(histories.values())), {"lw": 2.4})
         axes.set(xlabel="epoch", ylabel=quantity)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         lines = axes.get_lines()[-2:]
         axes.legend(lines, ["training images", "held-out images"])
         return _svg(figure)

@@ -156,7 +156,7 @@ def _one_cycle(schedule: Schedule, steps: int) -> Any:
     class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step: Any) -> Any:
             done = ops.cast(step, "float32")
-            return peak * ops.minimum((done + 1) / turn, (steps - done) / (steps - turn))
+            return peak * ops.minimum((done + 1) / turn, (steps - done) / max(1.0, steps - turn))
 
         def get_config(self) -> dict[str, Any]:
             return {}

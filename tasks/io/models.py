@@ -1,7 +1,7 @@
 """Which models a run has, and where each one's folder is."""
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -12,7 +12,9 @@ TRAIN = Path("models/train")
 BASELINE = Path("models/baseline")
 ENSEMBLE = Path("models/ensemble")
 
+Architecture = Literal["conv5"]
 Kind = Literal["ensemble", "member", "baseline"]
+Number = Annotated[int, Field(ge=0)]
 
 
 class Model(NamedTuple):
@@ -26,9 +28,15 @@ class Model(NamedTuple):
 class Matrix(Section):
     """The members of the ensemble: every architecture, with every fold held out, and seed."""
 
-    architectures: list[str] = Field(min_length=1)
-    folds: list[int] = Field(min_length=1)
-    seeds: list[int] = Field(min_length=1)
+    architectures: list[Architecture] = Field(min_length=1)
+    folds: list[Number] = Field(min_length=1)
+    seeds: list[Number] = Field(min_length=1)
+
+
+class Algorithms(Section):
+    """The baselines."""
+
+    algorithms: list[str] = Field(min_length=1)
 
 
 def member_name(architecture: str, fold: int, seed: int) -> str:
@@ -39,9 +47,9 @@ def member_name(architecture: str, fold: int, seed: int) -> str:
 def members() -> list[Model]:
     """Return the CNN members that ``params.yaml`` asks for, in its order."""
     section = params.load().get("train")
-    keys = Matrix.model_fields
-    known = {key: section[key] for key in keys if key in section} if section else {}
-    matrix = params.parse(Matrix, "train", known)
+    if isinstance(section, dict):
+        section = {key: value for key, value in section.items() if key != "recipe"}
+    matrix = params.parse(Matrix, "train", section)
     names = (
         member_name(architecture, fold, seed)
         for architecture in matrix.architectures
@@ -53,8 +61,11 @@ def members() -> list[Model]:
 
 def baselines() -> list[Model]:
     """Return the baselines that ``params.yaml`` asks for, in its order."""
-    section = params.load().get("baseline", {})
-    return [Model(name, "baseline", BASELINE / name) for name in section.get("algorithms", [])]
+    section = params.load().get("baseline")
+    if isinstance(section, dict):
+        section = {key: value for key, value in section.items() if key == "algorithms"}
+    names = params.parse(Algorithms, "baseline", section).algorithms
+    return [Model(name, "baseline", BASELINE / name) for name in names]
 
 
 def every() -> list[Model]:

@@ -100,5 +100,9 @@ def _line(file: Path, name: str, fault: Any) -> str:
         return f"{file}: {key} is not a known key; remove it or correct its name"
     if fault["type"] == "missing":
         return f"{file}: {key} is missing; every key has to be given"
-    expected = fault["msg"].removeprefix("Input should be ")
+    expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if fault["type"] == "too_short":
+        expected = f"a list of {fault['ctx']['min_length']} or more"
+    elif fault["type"] == "string_pattern_mismatch":
+        expected = f"text like {fault['ctx']['pattern']}"
     return f"{file}: {key} must be {expected}; got {fault['input']!r}"

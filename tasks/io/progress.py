@@ -2,22 +2,20 @@
 
 import csv
 import io
+import math
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tasks.core.training import Epoch
-from tasks.io import files, timing
+from tasks.io import files
 
 
 class Epochs:
-    """Collects epochs: prints each, and writes ``history.csv`` and the timing at the end.
+    """Collects epochs: prints each, and writes ``history.csv`` at the end if there is a folder."""
 
-    Times have a file of their own, so that two equal trainings write equal histories.
-    """
-
-    def __init__(self, folder: Path, total: int) -> None:
+    def __init__(self, folder: Path | None, total: int) -> None:
         self._folder = folder
         self._total = total
         self._epochs: list[Epoch] = []
@@ -31,10 +29,12 @@ class Epochs:
         self._epochs.append(epoch)
         passed = time.monotonic() - self._start
         left = passed / epoch.epoch * (self._total - epoch.epoch)
+        held_out = epoch.validation_accuracy  # not a number where none are held out
         print(
             f"epoch {epoch.epoch}/{self._total}  loss {epoch.loss:.4f}  "
-            f"accuracy {epoch.accuracy:.4f}  held out {epoch.validation_accuracy:.4f}  "
-            f"{left:.0f} s left"
+            f"accuracy {epoch.accuracy:.4f}  "
+            + (f"held out {held_out:.4f}  " if not math.isnan(held_out) else "")
+            + f"{left:.0f} s left"
         )
 
     def __exit__(
@@ -43,11 +43,10 @@ class Epochs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:
+        if kind is not None or self._folder is None:
             return
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(Epoch._fields)
         table.writerows((e.epoch, *(f"{value:.6f}" for value in e[1:])) for e in self._epochs)
         files.write_bytes(self._folder / "history.csv", text.getvalue().encode())
-        timing.write(self._folder, time.monotonic() - self._start)

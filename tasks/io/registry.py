@@ -7,6 +7,7 @@ the newest one tells who holds the stage.
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,15 @@ def recorded(root: Path, commit: str, name: str) -> tuple[str, str]:
         f"{commit[:7]}:dvc.lock: expected the md5 of an out {path}; found none. "
         "The stage that writes it has to list that very file, and to have run"
     )
+
+
+def recorded_accuracy(root: Path, commit: str, metrics: Path) -> float | None:
+    """Return the ensemble's test accuracy as ``commit`` records it; None where it does not."""
+    try:
+        content = json.loads(git.content(root, commit, metrics.as_posix()))
+        return float(content["ensemble"]["accuracy"])
+    except (StageError, ValueError, KeyError, TypeError):
+        return None
 
 
 def fetch(root: Path, version: Version) -> bytes:

@@ -1,0 +1,186 @@
+"""The stages that make and judge models: their results on toy data, and their refusals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy_models as toy
+
+from tasks import baseline, ensemble, evaluate, train
+from tasks.core import export, networks, training
+from tasks.io import archives, models, predictions
+from tasks.io.stage import StageError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    toy.build(tmp_path)
+    return tmp_path
+
+
+def test_the_architectures_that_may_be_named_are_those_that_exist():
+    assert set(models.Architecture.__args__) == set(networks.CONVOLUTIONS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train.folds": []}, "params.yaml: train.folds must be a list of 1 or more; got []"),
+        ({"train.folds": [-1]}, "train.folds.0 must be greater than or equal to 0; got -1"),
+        ({"train.architectures": ["x"]}, "train.architectures.0 must be 'conv5'; got 'x'"),
+        ({"train.fold": [0]}, "train.fold is not a known key; remove it or correct its name"),
+        ({"train": None}, "train must be a valid dictionary or instance of Matrix; got None"),
+    ],
+)
+def test_a_wrong_matrix_is_refused_by_file_and_key(tmp_path, monkeypatch, changes, message):
+    monkeypatch.chdir(tmp_path)
+    toy.build(tmp_path, **changes)
+    with pytest.raises(StageError, match=r"^params\.yaml: ") as caught:
+        models.members()
+    assert message in str(caught.value)
+
+
+def test_a_fold_without_images_is_refused(folder):
+    with pytest.raises(StageError, match=r"train\.folds names fold 7, but no image stands in it"):
+        train.train("conv5", 7, 0)
+
+
+def test_a_batch_that_no_fold_fills_is_refused(folder):
+    toy.build(folder, **{"train.recipe.batch_size": 64})
+    with pytest.raises(StageError, match=r"batch_size must be at most 60, .* fold 0; got 64"):
+        train.train("conv5", 0, 0)
+
+
+def test_no_two_members_draw_alike():
+    seeds = {
+        train._seed(run, "conv5", fold, member)
+        for run in range(3)
+        for fold in range(3)
+        for member in range(3)
+    }
+    assert len(seeds) == 27
+
+
+@pytest.mark.parametrize("algorithm", ["logistic_regression", "decision_tree", "svm"])
+def test_a_fitted_algorithm_answers_its_test_images_and_is_kept_as_onnx(folder, algorithm):
+    toy.build(folder, **{"baseline.svm.components": 20})
+    baseline.fit(algorithm)
+    found = predictions.load(models.BASELINE / algorithm)
+    assert (found.test.argmax(1) == toy.TEST_LABELS).mean() > 0.9
+    assert found.validation_rows.tolist() == list(range(60))
+    session = archives.load_onnx(models.BASELINE / algorithm / "model.onnx")
+    again = archives.probabilities(session, toy.images(toy.TEST_LABELS))
+    assert again == pytest.approx(found.test, abs=1e-6)
+    assert again.sum(1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_forest_is_scored_by_the_trees_that_did_not_see_the_image(folder):
+    baseline.fit("random_forest")
+    found = predictions.load(models.BASELINE / "random_forest")
+    assert found.validation_rows.tolist() == list(range(120))
+    assert (found.validation.max(1) < found.validation.max(1).max()).any()
+
+
+def test_a_baseline_fold_beyond_the_folds_is_refused(folder):
+    toy.build(folder, **{"baseline.fold": 2})
+    with pytest.raises(StageError, match=r"baseline\.fold must be below preprocess\.folds; got 2"):
+        baseline.fit("svm")
+
+
+def test_an_rnn_batch_that_is_too_large_is_refused_before_anything_is_loaded(folder):
+    with pytest.raises(StageError, match=r"baseline\.rnn\.batch_size must be at most 60, .* 128"):
+        baseline.fit("rnn")
+
+
+@pytest.mark.parametrize("scaling", ["[0,1]", "[-1,1]"])
+def test_an_exported_svm_answers_as_scikit_learn_does(scaling):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import SVC
+
+    from tasks.core import calibration
+
+    pixels = baseline._pixels(toy.images(toy.TRAIN_LABELS), scaling)
+    pipeline = make_pipeline(SVC(C=10.0, gamma=0.02)).fit(pixels, toy.TRAIN_LABELS)
+    session = archives.load_onnx(export.sklearn_graph(pipeline, scaling, temperature=0.5))
+    said = archives.probabilities(session, toy.images(toy.TEST_LABELS))
+    scores = pipeline.decision_function(baseline._pixels(toy.images(toy.TEST_LABELS), scaling))
+    assert said == pytest.approx(calibration.softmax(scores / 0.5), abs=1e-4)
+
+
+def test_the_learning_rate_goes_up_to_the_peak_and_down_to_nothing():
+    schedule = training.Schedule(1, 8, 0.1, 0.25, 0.0, 0.0, 0.9)
+    rate = training._one_cycle(schedule, steps=8)
+    found = [float(rate(step)) for step in range(9)]
+    expected = [0.05, 0.1, 0.1, 0.5 / 6, 0.4 / 6, 0.05, 0.2 / 6, 0.1 / 6, 0]
+    assert found == pytest.approx(expected)
+
+
+def test_an_image_that_two_members_did_not_see_gets_their_mean():
+    rows, mean = ensemble._mean_by_row(
+        [np.array([3, 1]), np.array([1])],
+        [np.array([[1.0, 0], [0.5, 0.5]]), np.array([[0.1, 0.9]])],
+    )
+    assert rows.tolist() == [1, 3]
+    assert mean == pytest.approx(np.array([[0.3, 0.7], [1, 0]]))
+
+
+def test_a_temperature_that_does_not_help_is_left_out(folder):
+    perfect = predictions.Predictions(
+        np.arange(2), np.eye(10)[:2], np.arange(2), np.eye(10)[:2], np.eye(10)[:2]
+    )
+    found = ensemble._temperature("a", perfect, toy.TRAIN_LABELS, calibrate=True)
+    assert (found.temperature, found.log_loss_after) == (1.0, 0.0)
+
+
+def test_a_doubtful_member_is_sharpened(folder):
+    toy.write_predictions(folder / "a", wrong=0)
+    part = predictions.load(folder / "a")
+    found = ensemble._temperature("a", part, toy.TRAIN_LABELS, calibrate=True)
+    assert found.temperature < 0.5
+    assert found.log_loss_after < found.log_loss_before
+
+
+def test_a_missing_members_predictions_are_named(folder):
+    with pytest.raises(StageError, match=r"conv5-0-0/predictions\.npz is missing: run `dvc repro`"):
+        ensemble.main()
+
+
+def test_every_model_is_scored_and_the_best_by_held_out_images_wins(folder):
+    toy.write_all_predictions(folder)
+    evaluate.main()
+    board = json.loads(Path("reports/evaluate/leaderboard.json").read_text())
+    scores = json.loads(Path("reports/evaluate/metrics.json").read_text())
+    assert [row["model"] for row in board] == [model.name for model in models.every()]
+    assert [row["test_accuracy"] for row in board] == pytest.approx([1 - n / 100 for n in range(9)])
+    assert [row["model"] for row in board if row["winner"]] == ["ensemble"] == [scores["winner"]]
+    assert scores["members_mean_accuracy"] == pytest.approx(0.985)
+    assert scores["ensemble"]["worst_class_recall"] == 1.0
+
+
+def test_the_winner_is_chosen_by_held_out_images_even_where_the_test_says_otherwise(folder):
+    toy.write_all_predictions(folder)
+    found = predictions.load(models.BASELINE / "svm")
+    lucky = found._replace(test=toy.sure(toy.TEST_LABELS))
+    predictions.save(models.BASELINE / "svm", lucky)
+    worse = predictions.load(models.ENSEMBLE)
+    predictions.save(models.ENSEMBLE, worse._replace(test=toy.sure(toy.TEST_LABELS, wrong=20)))
+    evaluate.main()
+    board = json.loads(Path("reports/evaluate/leaderboard.json").read_text())
+    assert board[0]["model"] == "svm"
+    assert [row["model"] for row in board if row["winner"]] == ["ensemble"]
+
+
+def test_test_labels_that_are_missing_are_named(folder):
+    toy.write_all_predictions(folder)
+    Path("data/ingest/test_labels.npy").unlink()
+    with pytest.raises(StageError, match=r"test_labels\.npy is missing: an earlier stage writes"):
+        evaluate.main()
+
+
+def test_predictions_that_lack_an_array_are_refused(folder):
+    toy.write_all_predictions(folder)
+    np.savez(models.ENSEMBLE / "predictions.npz", test=np.zeros(3))
+    with pytest.raises(StageError, match=r"ensemble/predictions\.npz: expected .*train_rows"):
+        evaluate.main()
