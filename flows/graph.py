@@ -154,4 +154,4 @@ def _is_known(path: Path, root: Path, outs: set[str]) -> bool:
     """Tell whether all that is in ``path``, hidden files apart, is an output in ``dvc.lock``."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     shown = [file.relative_to(root) for file in files if not file.name.startswith(".")]
-    return all(any(file.is_relative_to(out) for out in outs) for file in shown)
+    return bool(shown) and all(any(file.is_relative_to(out) for out in outs) for file in shown)

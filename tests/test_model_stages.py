@@ -109,6 +109,7 @@ def test_an_exported_svm_answers_as_scikit_learn_does(scaling):
     assert said == pytest.approx(calibration.softmax(scores / 0.5), abs=1e-4)
 
 
+@pytest.mark.usefixtures("one_core")
 def test_the_learning_rate_goes_up_to_the_peak_and_down_to_nothing():
     schedule = training.Schedule(1, 8, 0.1, 0.25, 0.0, 0.0, 0.9)
     rate = training._one_cycle(schedule, steps=8)

@@ -9,6 +9,8 @@ import pytest
 from tasks.core import archive, augment, canonical, networks, training
 from tasks.io import archives
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 28, 28), np.uint8)
 LABELS = (IMAGES[:, 0, 0] // 26).astype(np.uint8)
 SCHEDULE = training.Schedule(
@@ -42,11 +44,6 @@ def trained(seed: int = 3) -> tuple[object, list[training.Epoch]]:
     exact = networks.convolutional("conv5", "[0,1]", dropout=0.3)
     exact.set_weights(model.get_weights())
     return exact, epochs
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_core() -> None:
-    training.prepare()
 
 
 @pytest.fixture(scope="module")
