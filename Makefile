@@ -34,7 +34,8 @@ clean: ## remove the environment and what the stages wrote; DVC's cache and the 
 	@rm -rf .venv
 	@echo "making the environment in .venv: a few minutes, once"
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@.venv/bin/python -m pip install $$(test -t 1 || echo --quiet) --disable-pip-version-check \
+		--no-deps --require-hashes -r requirements.lock
 	@touch $@
 
 .PHONY: help run repro test lint lock clean

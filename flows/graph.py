@@ -21,6 +21,11 @@ class Stage:
     """How often a failed command is worth another try: ``meta: {retries: n}``."""
 
     @property
+    def group(self) -> str:
+        """The part before ``@``: the stage's name in ``dvc.yaml``, its module and its section."""
+        return self.name.partition("@")[0]
+
+    @property
     def member(self) -> str:
         """The part of a matrix stage's name after ``@``; empty for others."""
         return self.name.partition("@")[2]

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from flows import execute, graph, profile, server, settings, verdict
 from flows.execute import CACHED, Outcome
+from tasks.io import params
 from tasks.io.stage import StageError
 
 
@@ -21,17 +22,18 @@ def train(profile_name: str | None = None) -> int:
         print(line, flush=True)
     repo = graph.open_repo()
     root = Path(repo.root_dir)
-    outcomes = _all_cached(repo, root) or _flow(root)
+    stages = graph.read(repo)
+    params.check_keys(params.load(), (stage.group for stage in stages.values()))
+    outcomes = _all_cached(repo, stages, root) or _flow(root)
     verdict.show(verdict.collect(outcomes, root, time.monotonic() - start))
     return 0 if verdict.is_well(outcomes) else 1
 
 
-def _all_cached(repo: object, root: Path) -> list[Outcome]:
+def _all_cached(repo: object, stages: graph.Graph, root: Path) -> list[Outcome]:
     """Return the outcomes if there is nothing to do and no server to tell so; else nothing.
 
     Prefect's own server takes 5 to 20 s to start, only to hear that nothing happened.
     """
-    stages = graph.read(repo)
     if settings.has_server() or any(graph.stale(stages, root)) or not graph.is_unchanged(repo):
         return []
     return [Outcome(name, CACHED) for name in stages]

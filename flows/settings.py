@@ -1,4 +1,4 @@
-"""What Prefect must be told before it is imported: quiet, private, patient."""
+"""What Prefect must be told before it is imported, beside ``[tool.prefect]`` in pyproject.toml."""
 
 import logging
 import os
@@ -10,7 +10,6 @@ _LINE = "%(asctime)s "
 ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # One clean line a message: time, stage, text.
     "PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT": _LINE + "%(message)s",
     "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": _LINE + "%(message)s",

@@ -1,6 +1,7 @@
 """Fit one of the source document's other algorithms, for the ensemble to be held against."""
 
 import argparse
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ from tasks.io.stage import StageError, run
 Algorithm = Literal[
     "logistic_regression", "decision_tree", "random_forest", "svm", "rnn", "notebook"
 ]
+
+_PARTS = 10  # in which a forest grows, a line of progress each
 
 
 class LogisticRegression(Section):
@@ -135,12 +138,15 @@ def _fit_sklearn(
     seed, scaling = params.seed(), params.data().scaling
     pixels, labels = _pixels(digits.train_images, scaling), digits.train_labels
     kept = classifier(seed)
-    trial = None
-    if not getattr(kept[-1], "oob_score", False):
+    is_forest = hasattr(kept[-1], "oob_score")
+    if not is_forest:
         trial = _try(classifier(seed), pixels, labels, _held_out(section, digits))
     print(f"fitting on all {len(labels)} images")
-    kept.fit(pixels, labels)
-    trial = trial or _out_of_bag(kept[-1])
+    if is_forest:
+        _grow(kept, pixels, labels)
+        trial = _out_of_bag(kept[-1])
+    else:
+        kept.fit(pixels, labels)
     graph = export.sklearn_graph(kept, scaling, trial.temperature)
     files.write_bytes(folder / "model.onnx", graph)
     sample = _sample(np.arange(len(labels)), section.sampled, seed)
@@ -163,6 +169,18 @@ def _try(classifier: Any, pixels: np.ndarray, labels: np.ndarray, held_out: np.n
     scores = calibration.softmax(classifier.decision_function(pixels[rows]))
     temperature = calibration.fit_temperature(labels[rows], scores)
     return Trial(rows, calibration.scale(scores, temperature), temperature)
+
+
+def _grow(pipeline: Any, pixels: np.ndarray, labels: np.ndarray) -> None:
+    """Fit a forest in parts, which grows the same trees as at once, and say how far it is."""
+    forest, start = pipeline[-1], time.monotonic()
+    total = forest.n_estimators
+    forest.set_params(warm_start=True)
+    for trees in sorted({math.ceil(total * part / _PARTS) for part in range(1, _PARTS + 1)}):
+        forest.set_params(n_estimators=trees, oob_score=trees == total)
+        pipeline.fit(pixels, labels)
+        left = (time.monotonic() - start) / trees * (total - trees)
+        print(f"{trees}/{total} trees  {left:.0f} s left")
 
 
 def _out_of_bag(forest: Any) -> Trial:
@@ -201,7 +219,6 @@ def _random_forest(settings: RandomForest) -> Callable[[int], Any]:
         Classifier(
             settings.trees,
             max_features=settings.features,
-            oob_score=True,
             random_state=seed,
         )
     )

@@ -109,6 +109,8 @@ def _outcome(record: dict[str, Any], stage: str) -> str:
     why = "; ".join(record["reasons"])
     if record["decision"] == "promote":
         return f"{stage} is {record['version']}: {why}"
+    if record["stage"]:
+        return f"refused; {record['version']} was {stage} before and stays it: {why}"
     return f"refused, not made {stage}: {why}"
 
 

@@ -49,7 +49,7 @@ class Train(models.Matrix):
 def main() -> None:
     """Train the member named on the command line and write its folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--architecture", required=True, choices=sorted(networks.CONVOLUTIONS))
+    parser.add_argument("--architecture", required=True, choices=sorted(networks.ARCHITECTURES))
     parser.add_argument("--fold", required=True, type=int)
     parser.add_argument("--seed", required=True, type=int)
     models.members()  # refuses a wrong list by name, before argparse sees a part of it

@@ -3,7 +3,9 @@
 import ast
 import importlib
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from tasks.io import params
 ROOT = Path(__file__).parent.parent
 PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES: dict[str, Any] = PIPELINE["stages"]
-SHARED = {"seed", "data", "profiles"}
 SEALED = "data/ingest/test_labels.npy"
 
 
@@ -65,7 +66,7 @@ def test_every_stage_has_a_module_and_every_module_a_stage():
 
 
 def test_every_stage_has_a_section_of_parameters_and_every_section_a_stage():
-    assert set(params.load(ROOT / "params.yaml")) - SHARED == set(STAGES)
+    assert set(params.load(ROOT / "params.yaml")) - {*params.SHARED} == set(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -156,6 +157,34 @@ def test_every_profile_sets_the_same_keys():
 @pytest.mark.parametrize("command", re.findall(r"`make (\w+)", (ROOT / "README.md").read_text()))
 def test_every_target_that_the_readme_names_exists(command):
     assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def commands(program: str) -> list[list[str]]:
+    """Return the README's command lines that start with ``program``, without comments."""
+    lines = re.findall(rf"^    ({program} .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    return [shlex.split(re.split(r"\s#|&&", line)[0])[1:] for line in lines]
+
+
+@pytest.mark.parametrize("command", commands("dvc"), ids=" ".join)
+def test_dvc_understands_what_the_readme_tells_it(command):
+    from dvc.cli import parse_args
+
+    assert parse_args(command).func
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [(program, command) for program in ("gto", "prefect") for command in commands(program)],
+)
+def test_gto_and_prefect_understand_what_the_readme_tells_them(program, command):
+    path = Path(sys.executable).parent / program
+    help_of = subprocess.run(
+        [path, *command, "--help"], capture_output=True, text=True, check=False
+    )
+    assert help_of.returncode == 0, help_of.stderr
+    general = {"--no-prompt"}
+    options = {word for word in command if word.startswith("--")} - general
+    assert all(option in help_of.stdout for option in options)
 
 
 def test_the_lock_file_names_no_host_and_pins_by_hash():

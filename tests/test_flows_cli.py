@@ -63,6 +63,14 @@ def test_an_unknown_profile_is_one_line_and_status_1(toy, capsys):
     )
 
 
+def test_a_section_that_belongs_to_no_stage_is_refused_before_anything_starts(toy, capsys):
+    (toy / "params.yaml").write_text(toy_pipeline.PARAMS + "trian: {epochs: 3}\n")
+    assert main(["train"]) == 1
+    line = "error: params.yaml: trian is not a known key; remove it or correct its name\n"
+    assert capsys.readouterr().err == line
+    assert not (toy / ".dvc/tmp/digitline").exists()
+
+
 def test_with_nothing_to_do_and_no_server_none_is_started(toy):
     open_repo().reproduce()
     done = flows("train")

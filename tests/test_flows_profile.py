@@ -22,7 +22,7 @@ def test_a_profile_changes_its_values_and_keeps_the_comments(file):
     profile.apply("quick", file)
     section = "train:\n  epochs: 1  # each\n  members: [a, b]\n"
     assert section in file.read_text()
-    assert file.read_text().startswith("# what can be turned\nsource: web # where from\n")
+    assert file.read_text().startswith("# what can be turned\ndata: web # where from\n")
 
 
 def test_the_changes_are_told_with_the_way_back(file):
@@ -76,7 +76,7 @@ def test_a_profile_with_an_unknown_key_is_an_error_and_writes_nothing(file):
 
 
 def test_a_profile_must_not_set_what_default_cannot_bring_back(file):
-    file.write_text(PARAMS + "    source: disk\n")
+    file.write_text(PARAMS + "    data: disk\n")
     with pytest.raises(StageError) as error:
         profile.apply("quick", file)
-    assert str(error.value) == f"{file}: profiles.default must have every key of quick; add source"
+    assert str(error.value) == f"{file}: profiles.default must have every key of quick; add data"

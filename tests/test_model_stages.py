@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_architectures_that_may_be_named_are_those_that_exist():
-    assert set(models.Architecture.__args__) == set(networks.CONVOLUTIONS)
+    assert set(models.Architecture.__args__) == set(networks.ARCHITECTURES)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,21 @@ def test_a_forest_is_scored_by_the_trees_that_did_not_see_the_image(folder):
     assert (found.validation.max(1) < found.validation.max(1).max()).any()
 
 
+def test_a_forest_that_grows_in_parts_is_the_forest_grown_at_once(capsys):
+    pixels = baseline._pixels(toy.images(toy.TRAIN_LABELS), "[0,1]")
+    settings = baseline.RandomForest(trees=23, features=9)
+    parts = baseline._random_forest(settings)(seed=5)
+    baseline._grow(parts, pixels, toy.TRAIN_LABELS)
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(" ")[0] for line in told][:2] == ["3/23", "5/23"]
+    assert told[-1] == "23/23 trees  0 s left"
+    whole = baseline._random_forest(settings)(seed=5)
+    whole[-1].set_params(oob_score=True)
+    whole.fit(pixels, toy.TRAIN_LABELS)
+    assert np.array_equal(parts.predict_proba(pixels), whole.predict_proba(pixels))
+    assert np.array_equal(parts[-1].oob_decision_function_, whole[-1].oob_decision_function_)
+
+
 def test_a_baseline_fold_beyond_the_folds_is_refused(folder):
     toy.build(folder, **{"baseline.fold": 2})
     with pytest.raises(StageError, match=r"baseline\.fold must be below preprocess\.folds; got 2"):
@@ -107,6 +122,39 @@ def test_an_exported_svm_answers_as_scikit_learn_does(scaling):
     said = archives.probabilities(session, toy.images(toy.TEST_LABELS))
     scores = pipeline.decision_function(baseline._pixels(toy.images(toy.TEST_LABELS), scaling))
     assert said == pytest.approx(calibration.softmax(scores / 0.5), abs=1e-4)
+
+
+@pytest.mark.parametrize("scaling", ["[0,1]", "[-1,1]"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_depth": 4},  # leaves of several classes
+        {"max_depth": None},
+    ],
+)
+def test_exported_trees_answer_as_scikit_learn_does(scaling, settings):
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.tree import DecisionTreeClassifier
+
+    noise = np.random.default_rng(0).integers(0, 256, (300, 28, 28), np.uint8)
+    labels = np.arange(300) % 10
+    pixels = baseline._pixels(noise, scaling)
+    for classifier in (DecisionTreeClassifier, RandomForestClassifier):
+        pipeline = make_pipeline(classifier(random_state=0, **settings)).fit(pixels, labels)
+        session = archives.load_onnx(export.sklearn_graph(pipeline, scaling, temperature=None))
+        asked = noise // 2
+        said = archives.probabilities(session, asked)
+        expected = pipeline.predict_proba(baseline._pixels(asked, scaling))
+        assert said == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_pixel_on_a_trees_threshold_goes_the_way_that_scikit_learn_sends_it():
+    between = np.array([0.1, np.float32(0.1), 0.3, np.float32(0.3)], np.float64)
+    rounded = export._rounded_down(between)
+    assert rounded.dtype == np.float32
+    for value in np.concatenate([rounded, np.nextafter(rounded, 1), np.nextafter(rounded, 0)]):
+        assert (value <= rounded).tolist() == (value <= between).tolist()
 
 
 @pytest.mark.usefixtures("one_core")

@@ -156,6 +156,13 @@ def test_a_refused_model_is_a_version_but_not_the_champion(repo):
     assert registry.champion(repo, "digits", "champion").version == "v0.0.1"
 
 
+def test_a_refused_model_that_is_the_champion_is_told_to_stay_it(repo):
+    enrol(repo, toy.model())
+    record = enrol(repo, toy.model(), "refuse")
+    said = register._outcome(record, "champion")
+    assert said == "refused; v0.0.1 was champion before and stays it: as told"
+
+
 def test_the_same_model_is_not_registered_twice(repo):
     first = enrol(repo, toy.model())
     again = enrol(repo, toy.model())

@@ -25,7 +25,7 @@ PIPELINE = """
 stages:
   ingest:
     cmd: python step.py ingest data/ingest
-    params: [source]
+    params: [data]
     outs: [data/ingest]
     meta: {retries: 1}
   validate:
@@ -54,7 +54,7 @@ stages:
 """
 
 PARAMS = """# what can be turned
-source: web # where from
+data: web # where from
 
 train:
   epochs: 10 # each

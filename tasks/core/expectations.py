@@ -1,7 +1,6 @@
 """Great Expectations, the one place that knows its API: tables in, plain results out."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,8 +43,6 @@ def check(
 
 
 def _context() -> Any:
-    # Read at import: no usage statistics leave this machine, whoever starts the stage.
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 

@@ -21,17 +21,23 @@ class Convolution(NamedTuple):
     pool: bool = False
 
 
-CONVOLUTIONS: dict[str, tuple[Convolution, ...]] = {
-    "conv5": (
-        Convolution(32, 5, pool=True),
-        Convolution(64, 3),
-        Convolution(64, 3, pool=True),
-        Convolution(128, 3),
+class Architecture(NamedTuple):
+    """Convolutions, and a dense layer of as many units behind them."""
+
+    convolutions: tuple[Convolution, ...]
+    units: int
+
+
+ARCHITECTURES = {
+    "conv5": Architecture(
+        (Convolution(48, 5, pool=True), Convolution(96, 3), Convolution(96, 3, pool=True)),
+        units=192,
     ),
 }
 EMBEDDING = "embedding"
 LOGITS = "logits"
 SIZE = 28
+_MOMENTUM = 0.9  # of the averages in batch normalisation, for trainings of a few thousand steps
 BORDER = 2  # pixels that a CNN does not look at: in MNIST nearly nothing stands in them
 
 
@@ -41,7 +47,7 @@ def convolutional(architecture: str, scaling: str, dropout: float) -> "keras.Mod
     Parameters
     ----------
     architecture
-        A name in `CONVOLUTIONS`.
+        A name in `ARCHITECTURES`.
     scaling
         The range of pixels behind the input: ``"[0,1]"`` or ``"[-1,1]"``.
     dropout
@@ -78,12 +84,15 @@ def trainable(architecture: str, scaling: str, dropout: float, precision: str) -
 def _convolve(x: Any, architecture: str, dropout: float, normalisation: Any) -> Any:
     from keras import layers
 
-    for step in CONVOLUTIONS[architecture]:
+    convolutions, units = ARCHITECTURES[architecture]
+    for step in convolutions:
         x = layers.Conv2D(step.filters, step.kernel, use_bias=False)(x)
         x = layers.MaxPooling2D()(x) if step.pool else x
-        x = normalisation(momentum=0.9)(x)
+        x = normalisation(momentum=_MOMENTUM)(x)
         x = layers.ReLU()(x)
-    x = layers.Flatten(name=EMBEDDING)(x)
+    x = layers.Dense(units, use_bias=False)(layers.Flatten()(x))
+    x = layers.BatchNormalization(momentum=_MOMENTUM)(x)
+    x = layers.ReLU(name=EMBEDDING)(x)
     return layers.Dropout(dropout)(x)
 
 

@@ -4,6 +4,7 @@ Each stage declares its own section as a subclass of `Section` in its own module
 a change of one stage's parameters is a change of that stage's code alone.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -14,6 +15,8 @@ from ruamel.yaml.error import YAMLError
 from tasks.io.stage import StageError
 
 FILE = Path("params.yaml")
+SHARED = ("seed", "data", "profiles")
+"""What stands in the file beside one section for each stage."""
 
 
 class Section(BaseModel):
@@ -68,11 +71,25 @@ def section(model: type[S], name: str, file: Path = FILE) -> S:
         Naming file, key, what was expected and what was received, one line a fault.
     """
     content: Any = load(file)
+    check_keys(content, (path.stem for path in Path(__file__).parents[1].glob("[!_]*.py")), file)
     for part in name.split("."):
         if not isinstance(content, dict) or part not in content:
             raise StageError(f"{file}: {name} is missing; expected a section of that name")
         content = content[part]
     return parse(model, name, content, file)
+
+
+def check_keys(content: dict[str, Any], stages: Iterable[str], file: Path = FILE) -> None:
+    """Refuse a key of the parameter file that is neither shared nor named like a stage.
+
+    Raises
+    ------
+    StageError
+        One line a key.
+    """
+    unknown = sorted(map(str, set(content) - {*SHARED, *stages}))
+    if unknown:
+        raise StageError("\n".join(_unknown(file, key) for key in unknown))
 
 
 def parse(model: type[S], name: str, content: Any, file: Path = FILE) -> S:
@@ -97,7 +114,7 @@ def data(file: Path = FILE) -> Data:
 def _line(file: Path, name: str, fault: Any) -> str:
     key = ".".join(part for part in (name, *map(str, fault["loc"])) if part)
     if fault["type"] == "extra_forbidden":
-        return f"{file}: {key} is not a known key; remove it or correct its name"
+        return _unknown(file, key)
     if fault["type"] == "missing":
         return f"{file}: {key} is missing; every key has to be given"
     expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
@@ -106,3 +123,7 @@ def _line(file: Path, name: str, fault: Any) -> str:
     elif fault["type"] == "string_pattern_mismatch":
         expected = f"text like {fault['ctx']['pattern']}"
     return f"{file}: {key} must be {expected}; got {fault['input']!r}"
+
+
+def _unknown(file: Path, key: str) -> str:
+    return f"{file}: {key} is not a known key; remove it or correct its name"
