@@ -2,24 +2,24 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PROFILE ?=
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+INSIDE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/installed ## run the whole pipeline; PROFILE=quick for a first look in two minutes
-	@python -m flows train $(if $(PROFILE),--profile $(PROFILE))
+	@$(INSIDE) python -m flows train $(if $(PROFILE),--profile $(PROFILE))
 
 repro: .venv/installed ## run it by plain `dvc repro`, one stage after the other
-	dvc repro
+	@$(INSIDE) dvc repro
 
 test: .venv/installed ## run the tests
-	pytest
+	@$(INSIDE) pytest
 
 lint: .venv/installed ## check style and types
-	ruff check .
-	ruff format --check .
-	mypy
+	@$(INSIDE) ruff check .
+	@$(INSIDE) ruff format --check .
+	@$(INSIDE) mypy
 
 lock: ## resolve pyproject.toml into requirements.lock anew (needs uv: pip install uv)
 	uv pip compile pyproject.toml --group dev --output-file requirements.lock --universal \

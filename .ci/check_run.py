@@ -23,12 +23,15 @@ def said(*command: str) -> str:
 
 def main() -> None:
     """Fail with the first thing that is not as it has to be."""
-    board, scores = read("reports/evaluate/leaderboard.json"), read("reports/evaluate/metrics.json")
+    board = read("reports/evaluate/leaderboard.json")
+    scores = read("reports/evaluate/metrics/ensemble.json")
     names = {row["model"] for row in board}
     assert {"ensemble", "svm", "rnn", "notebook", "random_forest", "decision_tree"} <= names, names
-    assert scores["ensemble"]["accuracy"] > 0.98, scores["ensemble"]
+    assert scores["accuracy"] > 0.98, scores
     assert read("reports/validate/report.json")["success"] is True
-    assert read("models/decision.json")["decision"] == "promote"
+    decision = read("models/decision.json")
+    if decision["champion"] is None:  # in a clone with tags an earlier model may be better
+        assert decision["decision"] == "promote", decision["reasons"]
     version = read("models/registration.json")["version"]
     assert f"digits@{version}" in said("git", "tag").split()
     for page in ("index", "figures", "performance", "drift"):

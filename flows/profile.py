@@ -35,7 +35,7 @@ def use(name: str, file: Path = params.FILE) -> list[str]:
     changes = apply(name, file)
     if not changes:
         return [f"{file} already has the values of profile {name}"]
-    back = [] if name == DEFAULT else ["to go back: python -m flows train --profile default"]
+    back = [] if name == DEFAULT else ["to go back: make run PROFILE=default"]
     return [f"{file} now has the values of profile {name}:", *(f"  {c}" for c in changes), *back]
 
 

@@ -17,22 +17,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows import execute, graph, profile, publish, settings, verdict
 from flows.execute import Outcome
 from flows.order import Schedule
+from flows.slots import slots
 
 LOCK_RETRIES = 5
 RETRY_SECONDS = 5
-MEMORY = 1536 * 2**20
-"""Bytes that a stage may need: the largest was measured at 1.4 GiB."""
 
-
-def cores() -> int:
-    """Return how many stages may run side by side: one for each core and 1.5 GiB of memory."""
-    import psutil
-
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(count or 1, psutil.virtual_memory().available // MEMORY))
-
-
-RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=cores())
+RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=os.cpu_count())
 
 
 @flow(name="train", task_runner=RUNNER)  # type: ignore[arg-type]  # TaskRunner is invariant
@@ -73,7 +63,7 @@ class _Run:
         self._futures: dict[str, PrefectFuture[Any]] = {}
         self._ended: SimpleQueue[str] = SimpleQueue()
         self._stop, self._interrupted = Event(), Event()
-        self._running = 0
+        self._running, self._slots = 0, slots()
         self._outcomes = {name: Outcome(name, execute.NOT_RUN) for name in stages}
 
     def all(self) -> dict[str, Outcome]:
@@ -88,7 +78,7 @@ class _Run:
 
     def _run_what_can_run(self) -> None:
         while True:
-            while self._running < cores() and (name := self._next()):
+            while self._running < self._slots and (name := self._next()):
                 self._submit(name)
             if not self._running:
                 break

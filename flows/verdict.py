@@ -88,19 +88,21 @@ def stage_table(verdict: Verdict) -> Table:
 def score_table(verdict: Verdict) -> Table:
     """Return the leaderboard: accuracies in percent, the test's with its interval."""
     level = verdict.scores[0].get("level", 0.95)
-    header = ("model", "kind", "validation %", "test %", f"{100 * level:.0f} % interval")
-    return Table(header, [_score(row) for row in verdict.scores], left=2)
+    header = ("model", "kind", "held out %", "test %", f"{100 * level:.0f} % interval")
+    winners = ["bold" if row.get("winner") else "" for row in verdict.scores]
+    return Table(header, [_score(row) for row in verdict.scores], left=2, styles=winners)
 
 
 def decision_lines(verdict: Verdict) -> list[str]:
     """Return the gate's word with its reasons, and the version that came of it."""
     lines = []
     if verdict.decision:
-        word = "promoted" if verdict.decision["decision"] == "promote" else "refused"
+        promoted = verdict.decision["decision"] == "promote"
+        word = f"the ensemble is {'promoted' if promoted else 'refused'}"
         lines = [f"{word}: {reason}" for reason in verdict.decision["reasons"]] or [word]
     if verdict.version:
         stage = verdict.version.get("stage")
-        lines.append(f"version {verdict.version['version']}" + (f", now {stage}" if stage else ""))
+        lines.append(f"version {verdict.version['version']}" + (f", made {stage}" if stage else ""))
     return lines
 
 
@@ -112,6 +114,7 @@ def show(verdict: Verdict, to: TextIO = sys.stdout) -> None:
     if verdict.scores:
         print(file=to)
         draw(score_table(verdict), to)
+        print("* the winner, chosen by held-out training images", file=to)
     print(*_closing(verdict), sep="\n", file=to, flush=True)
 
 
@@ -137,7 +140,8 @@ def _seconds(outcome: Outcome) -> str:
 def _score(row: dict[str, Any]) -> tuple[str, ...]:
     test, validation = row["test_accuracy"], row.get("validation_accuracy")
     interval = f"{100 * row['low']:.2f} to {100 * row['high']:.2f}"
-    return (row["model"], row["kind"], _percent(validation), _percent(test), interval)
+    name = row["model"] + (" *" if row.get("winner") else "")
+    return (name, row["kind"], _percent(validation), _percent(test), interval)
 
 
 def _percent(value: float | None) -> str:

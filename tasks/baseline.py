@@ -13,7 +13,7 @@ from pydantic import Field
 from tasks.core import augment, calibration, export, networks, training
 from tasks.core.scaling import SCALINGS
 from tasks.io import archives, dataset, files, models, params, predictions, timing
-from tasks.io.params import Section
+from tasks.io.params import Distinct, Section
 from tasks.io.predictions import Predictions
 from tasks.io.progress import Epochs
 from tasks.io.quiet import quiet
@@ -84,7 +84,7 @@ class Notebook(Section):
 class Baseline(Section):
     """All algorithms and what they share."""
 
-    algorithms: list[Algorithm] = Field(min_length=1)
+    algorithms: Distinct[Algorithm]
     fold: int = Field(ge=0, description="the fold that is held out for validation")
     sampled: int = Field(ge=1, description="fitted images that the training score is taken from")
     logistic_regression: LogisticRegression
@@ -120,7 +120,7 @@ def fit(algorithm: Algorithm) -> None:
     predictions.save(folder, result)
     labels = digits.train_labels[result.validation_rows]
     correct = (result.validation.argmax(1) == labels).mean()
-    print(f"held-out accuracy {correct:.4%} of {len(labels)} images")
+    print(f"held-out accuracy {correct:.2%} of {len(labels)} images")
 
 
 class Trial(NamedTuple):

@@ -53,11 +53,8 @@ def main() -> None:
     board = _leaderboard(scored, summaries, winner, section)
     files.write_json(FOLDER / "models.json", summaries)
     files.write_json(FOLDER / "leaderboard.json", board)
-    files.write_json(FOLDER / "metrics.json", _metrics(scored, summaries, winner))
-    ensemble = scored[0].test
-    _write_csv("confusion.csv", ("actual", "predicted"), _pairs(ensemble))
-    table = metrics.reliability(*ensemble, section.bins)
-    _write_csv("reliability.csv", table._fields, list(zip(*table, strict=True)))
+    for entry in scored:
+        _write_model(entry, summaries[entry.model.name], section.bins)
     print(f"{len(board)} models scored; by held-out images the best is {winner}")
 
 
@@ -146,18 +143,17 @@ def _leaderboard(
     return sorted(rows, key=lambda row: (-row["test_accuracy"], row["log_loss"], row["model"]))
 
 
-def _metrics(
-    scored: list[Scored], summaries: dict[str, dict[str, Any]], winner: str
-) -> dict[str, Any]:
-    """Return what ``dvc metrics`` shows: the ensemble in full, the others' accuracy."""
-    left_out = ("kind", "per_class", "confusion", "fit", "validation_images")
-    members = [s["accuracy"] for s in summaries.values() if s["kind"] == "member"]
-    return {
-        "winner": winner,
-        "ensemble": {k: v for k, v in summaries["ensemble"].items() if k not in left_out},
-        "members_mean_accuracy": float(np.mean(members)),
-        "accuracy": {entry.model.name: summaries[entry.model.name]["accuracy"] for entry in scored},
-    }
+def _write_model(entry: Scored, summary: dict[str, Any], bins: int) -> None:
+    """Write what ``dvc metrics`` and ``dvc plots`` show of one model."""
+    name = entry.model.name
+    numbers = {key: value for key, value in summary.items() if isinstance(value, int | float)}
+    files.write_json(FOLDER / f"metrics/{name}.json", numbers)
+    _write_csv(f"confusion/{name}.csv", ("actual", "predicted"), _pairs(entry.test))
+    table = metrics.reliability(*entry.test, bins)
+    _write_csv(f"reliability/{name}.csv", table._fields, list(zip(*table, strict=True)))
+    rates = summary["per_class"]
+    rows = list(zip(range(_CLASSES), *rates.values(), strict=True))
+    _write_csv(f"classes/{name}.csv", ("class", *rates), rows)
 
 
 def _pairs(part: Part) -> list[tuple[int, int]]:

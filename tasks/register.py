@@ -18,7 +18,7 @@ from tasks.io.stage import StageError, run
 
 DECISION = Path("models/decision.json")
 MODEL = Path("models/ensemble/model.onnx")
-METRICS = Path("reports/evaluate/metrics.json")
+METRICS = Path("reports/evaluate/metrics/ensemble.json")
 OUT = Path("models/registration.json")
 
 SNAPSHOT = (
@@ -146,8 +146,8 @@ def _check_recorded(root: Path, commit: str, name: str, model: dict[str, Any]) -
 
 
 def _metrics(path: Path) -> dict[str, float]:
-    ensemble = files.read_json(path)["ensemble"]
-    return {key: value for key, value in ensemble.items() if isinstance(value, int | float)}
+    content = files.read_json(path)
+    return {key: value for key, value in content.items() if isinstance(value, int | float)}
 
 
 def _provenance(root: Path, commit: str, seed: int) -> dict[str, Any]:

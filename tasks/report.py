@@ -23,7 +23,6 @@ PLOTS = FOLDER / "plots"
 RAW = {
     results.PATHS["decision"]: "the gate's decision: every rule, the champion, the challenger",
     results.PATHS["registration"]: "the registered version and where it comes from",
-    results.PATHS["metrics"]: "scores of the ensemble, accuracy of every model",
     results.PATHS["leaderboard"]: "one line a model",
     results.PATHS["models"]: "every score of every model, by class too",
     results.ANSWERS: "true and predicted digit of every test image",
@@ -159,7 +158,8 @@ def mistakes(found: Run, limit: int) -> dict[str, Any]:
 def summary(found: Run, pictures: list[Picture], drift: Drift) -> dict[str, Any]:
     """Return what the index says."""
     said = found.results
-    scores = said.metrics["ensemble"]
+    scores = said.models["ensemble"]
+    members = [row["test_accuracy"] for row in said.leaderboard if row["kind"] == "member"]
     return {
         "verdict": report_words.verdict(said.decision, said.registration),
         "checks": report_words.checks(said.decision["rules"]),
@@ -167,8 +167,12 @@ def summary(found: Run, pictures: list[Picture], drift: Drift) -> dict[str, Any]
         "champion": said.decision["champion"],
         "registration": said.registration,
         "scores": scores,
-        "members_mean": said.metrics["members_mean_accuracy"],
+        "members_mean": float(np.mean(members)),
         "board": [_line(row, found) for row in said.leaderboard],
+        "digits": [
+            dict(zip(scores["per_class"], values, strict=True))
+            for values in zip(*scores["per_class"].values(), strict=True)
+        ],
         "level": report_words.level(said.leaderboard[0]["level"]),
         "images": len(found.labels),
         "rows": said.validation["rows"],
@@ -181,9 +185,11 @@ def summary(found: Run, pictures: list[Picture], drift: Drift) -> dict[str, Any]
 
 def _line(row: dict[str, Any], found: Run) -> dict[str, Any]:
     """Return a line of the leaderboard with what other files know of the model."""
+    scores = found.results.models[row["model"]]
     return {
         **row,
-        "errors": found.results.models[row["model"]]["errors"],
+        **{key: scores[key] for key in ("errors", "macro_f1", "log_loss", "brier")},
+        "calibration_error": scores["expected_calibration_error"],
         "verdict": row["fit"].partition(":")[0],
         "seconds": found.seconds[row["model"]],
     }

@@ -4,10 +4,10 @@ import argparse
 import time
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.core import augment, networks, training
 from tasks.io import archives, dataset, models, params, predictions, timing
@@ -18,6 +18,9 @@ from tasks.io.stage import StageError, run
 
 if TYPE_CHECKING:
     import keras
+
+
+Count = Annotated[int, Field(ge=1)]
 
 
 class Recipe(Section):
@@ -40,16 +43,42 @@ class Recipe(Section):
     sampled: int = Field(ge=1, description="fitted images that the training score is taken from")
 
 
-class Train(models.Matrix):
-    """The members and their recipe."""
+class Network(Section):
+    """The layers of an architecture: `tasks.core.networks.Architecture`."""
 
+    filters: list[Count] = Field(min_length=1, description="of each convolution")
+    kernels: list[Count] = Field(min_length=1, description="pixels a side")
+    pools: list[Count] = Field(min_length=1, description="pixels a side; 1: none")
+    units: int = Field(ge=1, description="of the dense layer behind them")
+    border: int = Field(ge=0, le=13, description="pixels that are not looked at")
+    momentum: float = Field(ge=0, lt=1, description="of the averages in batch normalisation")
+
+    @model_validator(mode="after")
+    def _fits_the_image(self) -> "Network":
+        lengths = {len(self.filters), len(self.kernels), len(self.pools)}
+        if len(lengths) > 1:
+            raise ValueError("filters, kernels and pools of one length")
+        if self.architecture().side() < 1:
+            raise ValueError("kernels, pools and a border that leave a pixel of 28")
+        return self
+
+    def architecture(self) -> networks.Architecture:
+        """Return it as `tasks.core.networks` takes it."""
+        lists = (tuple(self.filters), tuple(self.kernels), tuple(self.pools))
+        return networks.Architecture(*lists, self.units, self.border, self.momentum)
+
+
+class Train(models.Matrix):
+    """The members, what they can be, and their recipe."""
+
+    networks: dict[models.Name, Network]
     recipe: Recipe
 
 
 def main() -> None:
     """Train the member named on the command line and write its folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--architecture", required=True, choices=sorted(networks.ARCHITECTURES))
+    parser.add_argument("--architecture", required=True)
     parser.add_argument("--fold", required=True, type=int)
     parser.add_argument("--seed", required=True, type=int)
     models.members()  # refuses a wrong list by name, before argparse sees a part of it
@@ -66,6 +95,7 @@ def train(architecture: str, fold: int, member_seed: int) -> None:
         If no image stands in ``fold``, or too few are left for one batch.
     """
     recipe = params.section(Recipe, "train.recipe")
+    layers = params.section(Network, f"train.networks.{architecture}").architecture()
     digits = dataset.load()
     held_out = digits.folds == fold
     _check(held_out, fold, recipe.batch_size)
@@ -79,7 +109,7 @@ def train(architecture: str, fold: int, member_seed: int) -> None:
     keras.utils.set_random_seed(seed)
     precision = {"bfloat16": "mixed_bfloat16", "float32": "float32"}[_precision(recipe)]
     scaling = params.data().scaling
-    model = networks.trainable(architecture, scaling, recipe.dropout, precision)
+    model = networks.trainable(layers, scaling, recipe.dropout, precision)
     watched = held_rows[: recipe.watched]
     start = time.monotonic()
     folder = models.TRAIN / models.member_name(architecture, fold, member_seed)
@@ -95,7 +125,7 @@ def train(architecture: str, fold: int, member_seed: int) -> None:
             report=epochs.report,
         )
     timing.write(folder, time.monotonic() - start)
-    exact = networks.convolutional(architecture, scaling, recipe.dropout)
+    exact = networks.convolutional(layers, scaling, recipe.dropout)
     exact.set_weights(model.get_weights())
     sample = np.random.default_rng(seed).permutation(fitted_rows)[: recipe.sampled]
     _write(folder, exact, digits, np.sort(sample), held_rows)
@@ -143,7 +173,7 @@ def _write(
     seen, unseen, test = (training.probabilities(model, images) for images in parts)
     predictions.save(folder, predictions.Predictions(sample, seen, held, unseen, test))
     correct = (unseen.argmax(1) == digits.train_labels[held]).mean()
-    print(f"held-out accuracy {correct:.4%} of {len(held)} images")
+    print(f"held-out accuracy {correct:.2%} of {len(held)} images")
 
 
 if __name__ == "__main__":

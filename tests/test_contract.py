@@ -17,6 +17,7 @@ from tasks.io import params
 ROOT = Path(__file__).parent.parent
 PIPELINE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES: dict[str, Any] = PIPELINE["stages"]
+README = (ROOT / "README.md").read_text()
 SEALED = "data/ingest/test_labels.npy"
 
 
@@ -105,6 +106,48 @@ def test_a_stage_depends_on_its_own_section(stage):
     assert stage in roots
 
 
+ASKED = {
+    "params.seed": ("seed",),
+    "params.data": ("data",),
+    "models.members": ("train",),
+    "models.baselines": ("baseline",),
+    "models.every": ("train", "baseline"),
+}
+"""What a call reads of params.yaml, beside ``params.section(model, name)``."""
+
+
+def asked(file: Path) -> set[str]:
+    """Return the sections that the calls in ``file`` read; of a computed name its start."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        found |= {*ASKED.get(called, ())}
+        if called == "params.section":
+            name = node.args[1]
+            start = name.values[0] if isinstance(name, ast.JoinedStr) else name
+            assert isinstance(start, ast.Constant), f"{file}: {ast.unparse(node)}"
+            found.add(str(start.value).rstrip("."))
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_parameters_that_it_reads(stage):
+    files = {ROOT / f"tasks/{stage}.py", ROOT / "tasks/io/results.py"}
+    read = set().union(*(asked(file) for file in files & reached(ROOT / f"tasks/{stage}.py")))
+    listed = {name.partition("${")[0].rstrip(".") for name in STAGES[stage]["params"]}
+    uncovered = {
+        key
+        for key in read
+        if not any(
+            f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in listed
+        )
+    }
+    assert read
+    assert not uncovered
+
+
 def test_the_core_reads_and_writes_nothing():
     for path in (ROOT / "tasks/core").glob("*.py"):
         used = {other.relative_to(ROOT).parts[1] for other in imports(path)}
@@ -154,14 +197,17 @@ def test_every_profile_sets_the_same_keys():
     assert {frozenset(values) for values in profiles.values()} == {frozenset(profiles["default"])}
 
 
-@pytest.mark.parametrize("command", re.findall(r"`make (\w+)", (ROOT / "README.md").read_text()))
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"(?:`|^    )make (\w+)", README, re.MULTILINE)))
+)
 def test_every_target_that_the_readme_names_exists(command):
     assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
 def commands(program: str) -> list[list[str]]:
     """Return the README's command lines that start with ``program``, without comments."""
-    lines = re.findall(rf"^    ({program} .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    blocks = "\n".join(re.findall(r"^    \w.*$", README, re.MULTILINE))
+    lines = re.findall(rf"(?:^    |&& )({program} .*)$", blocks, re.MULTILINE)
     return [shlex.split(re.split(r"\s#|&&", line)[0])[1:] for line in lines]
 
 

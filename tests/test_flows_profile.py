@@ -30,7 +30,7 @@ def test_the_changes_are_told_with_the_way_back(file):
         f"{file} now has the values of profile quick:",
         "  train.epochs: 10 -> 1",
         "  train.members: [a, b, c] -> [a, b]",
-        "to go back: python -m flows train --profile default",
+        "to go back: make run PROFILE=default",
     ]
 
 

@@ -154,7 +154,7 @@ def test_a_failed_stage_fails_the_run_and_what_follows_is_not_ready(train, toy):
 def test_after_a_failure_no_other_stage_starts(train, toy, monkeypatch):
     from flows import train as module
 
-    monkeypatch.setattr(module, "cores", lambda: 1)
+    monkeypatch.setattr(module, "slots", lambda: 1)
     (toy / "fail.train-a").touch()
     state, outcomes = train()
     not_run = ("train@b", "train@c", "baseline", "ensemble", "report")
@@ -204,7 +204,7 @@ def test_stages_that_wait_for_the_same_run_side_by_side(train, monkeypatch):
     from flows import execute
     from flows import train as module
 
-    monkeypatch.setattr(module, "cores", lambda: 2)
+    monkeypatch.setattr(module, "slots", lambda: 2)
     meeting = threading.Barrier(2, timeout=20)
     real = execute.run
 
@@ -221,7 +221,7 @@ def test_no_more_stages_run_at_once_than_there_are_cores(train, monkeypatch):
     from flows import execute
     from flows import train as module
 
-    monkeypatch.setattr(module, "cores", lambda: 1)
+    monkeypatch.setattr(module, "slots", lambda: 1)
     real, running, most = execute.run, [], []
 
     def count(stage, root, say):

@@ -11,7 +11,7 @@ from flows.execute import CACHED, FAILED, NOT_RUN, RAN, RESTORED, Outcome
 ALL = ("evaluate", "gate", "register", "report")
 FILES = {
     "reports/evaluate/leaderboard.json": [
-        {"model": "ensemble", "kind": "ensemble", "validation_accuracy": None,
+        {"model": "ensemble", "kind": "ensemble", "winner": True, "validation_accuracy": None,
          "test_accuracy": 0.9971, "low": 0.9958, "high": 0.998},
         {"model": "svm", "kind": "baseline", "validation_accuracy": 0.98,
          "test_accuracy": 0.985, "low": 0.98, "high": 0.99},
@@ -48,13 +48,14 @@ gate      Ran         1.2
 register  Ran         1.2
 report    Ran         1.2
 
-model     kind      validation %  test %   95 % interval
-ensemble  ensemble                 99.71  99.58 to 99.80
-svm       baseline         98.00   98.50  98.00 to 99.00
+model       kind      held out %  test %   95 % interval
+ensemble *  ensemble               99.71  99.58 to 99.80
+svm         baseline       98.00   98.50  98.00 to 99.00
+* the winner, chosen by held-out training images
 
 5 stages: 4 Ran, 1 Cached, 12.3 s
-promoted: every rule passed
-version v0.0.1, now champion
+the ensemble is promoted: every rule passed
+version v0.0.1, made champion
 report: {root}/reports/index.html
 """
     )
@@ -65,7 +66,11 @@ def test_a_refusal_gives_each_reason(root):
     (root / "models/decision.json").write_text(json.dumps(refusal))
     (root / "models/registration.json").write_text('{"version": "v0.0.2", "stage": null}')
     lines = verdict.decision_lines(verdict.collect([Outcome(n, RAN) for n in ALL], root))
-    assert lines == ["refused: accuracy is 0.9", "refused: recall is 0.8", "version v0.0.2"]
+    assert lines == [
+        "the ensemble is refused: accuracy is 0.9",
+        "the ensemble is refused: recall is 0.8",
+        "version v0.0.2",
+    ]
 
 
 def test_a_failed_run_shows_the_error_and_nothing_of_an_earlier_run(root):

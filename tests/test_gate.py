@@ -18,6 +18,7 @@ FLOORS = Thresholds(
     min_class_recall=0.98,
     max_calibration_error=0.01,
     max_log_loss=0.05,
+    max_export_gap=0.0005,
     margin=0.0005,
 )
 SCORES = Scores(
@@ -204,11 +205,11 @@ def test_a_challenger_that_is_no_model_is_an_error(repo):
 
 
 def test_a_missing_figure_is_named(repo):
-    Path("reports/evaluate/metrics.json").write_text('{"ensemble": {"accuracy": 1.0}}')
+    Path("reports/evaluate/metrics/ensemble.json").write_text('{"accuracy": 1.0}')
     with pytest.raises(StageError) as caught:
         gate.main()
     assert str(caught.value) == (
-        "reports/evaluate/metrics.json: ensemble.worst_class_recall must be a finite number; "
+        "reports/evaluate/metrics/ensemble.json: worst_class_recall must be a finite number; "
         "got None"
     )
 

@@ -8,7 +8,7 @@ import pytest
 import toy_models as toy
 
 from tasks import baseline, ensemble, evaluate, train
-from tasks.core import export, networks, training
+from tasks.core import export, training
 from tasks.io import archives, models, predictions
 from tasks.io.stage import StageError
 
@@ -20,16 +20,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_architectures_that_may_be_named_are_those_that_exist():
-    assert set(models.Architecture.__args__) == set(networks.ARCHITECTURES)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"train.folds": []}, "params.yaml: train.folds must be a list of 1 or more; got []"),
         ({"train.folds": [-1]}, "train.folds.0 must be greater than or equal to 0; got -1"),
-        ({"train.architectures": ["x"]}, "train.architectures.0 must be 'conv5'; got 'x'"),
+        (
+            {"train.architectures": ["../x"]},
+            "train.architectures.0 must be text like ^[a-z][a-z0-9_]*$; got '../x'",
+        ),
+        (
+            {"train.seeds": [0, 1, 0]},
+            "train.seeds must be a list that names each once, but 0 stands twice; got [0, 1, 0]",
+        ),
         ({"train.fold": [0]}, "train.fold is not a known key; remove it or correct its name"),
         ({"train": None}, "train must be a valid dictionary or instance of Matrix; got None"),
     ],
@@ -40,6 +43,28 @@ def test_a_wrong_matrix_is_refused_by_file_and_key(tmp_path, monkeypatch, change
     with pytest.raises(StageError, match=r"^params\.yaml: ") as caught:
         models.members()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kernels": [5, 3]}, "must be filters, kernels and pools of one length; got {"),
+        ({"pools": [2, 2, 4]}, "must be kernels, pools and a border that leave a pixel of 28"),
+        ({"kernels": [5, 0, 3]}, ".kernels.1 must be greater than or equal to 1; got 0"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused_by_file_and_key(folder, changes, message):
+    dotted = {f"train.networks.conv5.{key}": value for key, value in changes.items()}
+    toy.build(folder, **dotted)
+    with pytest.raises(StageError) as caught:
+        train.train("conv5", 0, 0)
+    assert str(caught.value).startswith("params.yaml: train.networks.conv5")
+    assert message in str(caught.value)
+
+
+def test_a_network_that_is_described_nowhere_is_refused(folder):
+    with pytest.raises(StageError, match=r"train\.networks\.vgg is missing; expected a section"):
+        train.train("vgg", 0, 0)
 
 
 def test_a_fold_without_images_is_refused(folder):
@@ -200,12 +225,17 @@ def test_every_model_is_scored_and_the_best_by_held_out_images_wins(folder):
     toy.write_all_predictions(folder)
     evaluate.main()
     board = json.loads(Path("reports/evaluate/leaderboard.json").read_text())
-    scores = json.loads(Path("reports/evaluate/metrics.json").read_text())
+    scores = json.loads(Path("reports/evaluate/metrics/ensemble.json").read_text())
     assert [row["model"] for row in board] == [model.name for model in models.every()]
     assert [row["test_accuracy"] for row in board] == pytest.approx([1 - n / 100 for n in range(9)])
-    assert [row["model"] for row in board if row["winner"]] == ["ensemble"] == [scores["winner"]]
-    assert scores["members_mean_accuracy"] == pytest.approx(0.985)
-    assert scores["ensemble"]["worst_class_recall"] == 1.0
+    assert [row["model"] for row in board if row["winner"]] == ["ensemble"]
+    assert (scores["accuracy"], scores["worst_class_recall"]) == (1.0, 1.0)
+    for kind in ("metrics", "confusion", "reliability", "classes"):
+        found = {path.stem for path in Path("reports/evaluate", kind).iterdir()}
+        assert found == {model.name for model in models.every()}
+    classes = Path("reports/evaluate/classes/svm.csv").read_text().splitlines()
+    assert classes[0] == "class,precision,recall,f1,support"
+    assert len(classes) == 11
 
 
 def test_the_winner_is_chosen_by_held_out_images_even_where_the_test_says_otherwise(folder):

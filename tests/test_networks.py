@@ -15,6 +15,9 @@ pytestmark = pytest.mark.usefixtures("one_core")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 28, 28), np.uint8)
 LABELS = (IMAGES[:, 0, 0] // 26).astype(np.uint8)
+SMALL = networks.Architecture(
+    filters=(8, 12, 12), kernels=(5, 3, 3), pools=(2, 1, 2), units=16, border=2, momentum=0.9
+)
 SCHEDULE = training.Schedule(
     epochs=2,
     batch_size=16,
@@ -31,7 +34,7 @@ def trained(seed: int = 3) -> tuple[object, list[training.Epoch]]:
     import keras
 
     keras.utils.set_random_seed(seed)
-    model = networks.trainable("conv5", "[0,1]", 0.3, "float32")
+    model = networks.trainable(SMALL, "[0,1]", 0.3, "float32")
     epochs: list[training.Epoch] = []
     training.fit(
         model,
@@ -43,7 +46,7 @@ def trained(seed: int = 3) -> tuple[object, list[training.Epoch]]:
         seed=seed,
         report=epochs.append,
     )
-    exact = networks.convolutional("conv5", "[0,1]", dropout=0.3)
+    exact = networks.convolutional(SMALL, "[0,1]", dropout=0.3)
     exact.set_weights(model.get_weights())
     return exact, epochs
 
@@ -62,7 +65,7 @@ def member() -> object:
 @pytest.mark.parametrize(
     "build",
     [
-        lambda scaling: networks.convolutional("conv5", scaling, 0.3),
+        lambda scaling: networks.convolutional(SMALL, scaling, 0.3),
         lambda scaling: networks.recurrent(8, 2, scaling, 0.2),
         lambda scaling: networks.notebook(128, scaling),
     ],
@@ -88,7 +91,7 @@ def test_the_notebooks_network_has_the_notebooks_parameters():
 
 
 def test_the_trained_network_computes_in_the_named_precision_and_ends_in_float32():
-    model = networks.trainable("conv5", "[0,1]", 0.3, "mixed_bfloat16")
+    model = networks.trainable(SMALL, "[0,1]", 0.3, "mixed_bfloat16")
     kinds = {layer.name: layer.compute_dtype for layer in model.layers}
     assert {kinds["conv2d"], kinds["conv2d_2"], kinds["dense"]} == {"bfloat16"}
     assert kinds["logits"] == "float32"
@@ -134,7 +137,7 @@ def test_two_exports_of_a_network_give_identical_onnx_that_agrees_with_keras(mem
 def test_the_mean_of_members_is_the_mean_of_their_probabilities_at_their_temperatures(member):
     from tasks.core import calibration
 
-    other = networks.convolutional("conv5", "[0,1]", dropout=0.3)
+    other = networks.convolutional(SMALL, "[0,1]", dropout=0.3)
     both = networks.mean([member, other], [1.0, 0.5])
     expected = (
         training.probabilities(member, IMAGES)

@@ -107,16 +107,17 @@ def write_run(rng: np.random.Generator) -> None:
 
 def write_results(labels: np.ndarray) -> None:
     scores = {"accuracy": 0.9, "accuracy_low": 0.85, "accuracy_high": 0.95, "errors": 12}
-    scores |= {"log_loss": 0.3, "expected_calibration_error": 0.01}
+    scores |= {"log_loss": 0.3, "expected_calibration_error": 0.01, "macro_f1": 0.89, "brier": 0.2}
+    rates = {"precision": [0.91] * 10, "recall": [0.92] * 10, "f1": [0.93] * 10}
+    scores["per_class"] = {**rates, "support": [12.0] * 10}
     failing = {"table": "train", "expectation": HOSTILE, "column": None, "observed": None}
     validation = {
         "rows": {"train": ROWS, "test": TEST_ROWS},
         "expectations": [{**failing, "success": False, "unexpected_count": 2}],
     }
     content = {
-        "metrics": {"ensemble": scores, "members_mean_accuracy": 0.89},
         "leaderboard": [score(name) for name in MODELS],
-        "models": {name: {"errors": 12} for name in MODELS},
+        "models": dict.fromkeys(MODELS, scores),
         "validation": validation,
         "decision": decision("refuse"),
         "registration": registration(),
@@ -262,7 +263,7 @@ def test_a_table_that_holds_words_is_named(tmp_path: Path, monkeypatch: Any) -> 
     monkeypatch.chdir(tmp_path)
     write_run(np.random.default_rng(0))
     results.RELIABILITY.write_text("confidence,accuracy,images\nlow,high,many\n")
-    with pytest.raises(StageError, match=r"reliability.csv: expected columns of numbers; .*low"):
+    with pytest.raises(StageError, match=r"ensemble\.csv: expected columns of numbers; .*low"):
         results.read()
 
 
@@ -376,4 +377,4 @@ def test_a_forgotten_value_is_no_silent_gap() -> None:
 
 
 def test_the_raw_files_are_what_the_stages_wrote(site: Path) -> None:
-    assert json.loads((site / "evaluate/metrics.json").read_text())["members_mean_accuracy"] == 0.89
+    assert json.loads((site / "evaluate/models.json").read_text())["ensemble"]["errors"] == 12

@@ -26,6 +26,7 @@ gate:
   min_class_recall: 0.8
   max_calibration_error: 0.01
   max_log_loss: 0.1
+  max_export_gap: 0.05
   margin: 0.05
 register: {artifact: digits, stage: champion}
 """
@@ -41,7 +42,7 @@ stages:
 LATER_STAGES = """\
   gate:
     cmd: python -m tasks.gate
-    deps: [models/ensemble/model.onnx, reports/evaluate/metrics.json]
+    deps: [models/ensemble/model.onnx, reports/evaluate/metrics/ensemble.json]
     params: [gate, register]
     outs: [models/decision.json: {cache: false}]
   register:
@@ -124,7 +125,7 @@ def build(folder: Path) -> None:
     (folder / "dvc.yaml").write_text(STAGES)
     (folder / "tasks").mkdir()
     (folder / "tasks" / "ensemble.py").write_text("first = 1\n")
-    for name in ("models/ensemble", "reports/evaluate", "data/preprocess", "data/ingest"):
+    for name in ("models/ensemble", "reports/evaluate/metrics", "data/preprocess", "data/ingest"):
         (folder / name).mkdir(parents=True)
     (folder / "models/ensemble/.gitignore").write_text("/model.onnx\n")
     write_figures(folder)
@@ -136,8 +137,8 @@ def build(folder: Path) -> None:
 
 def write_figures(folder: Path, **changed: float) -> None:
     """Write evaluate's figures for the ensemble."""
-    content = {"ensemble": FIGURES | changed}
-    (folder / "reports/evaluate/metrics.json").write_text(json.dumps(content))
+    path = folder / "reports/evaluate/metrics/ensemble.json"
+    path.write_text(json.dumps(FIGURES | changed))
 
 
 def write_images(folder: Path) -> None:

@@ -8,12 +8,17 @@ Verdict = Literal["promote", "refuse"]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a challenger has to reach; all are fractions but ``max_log_loss`` (nats)."""
+    """What a challenger has to reach; all are fractions but ``max_log_loss`` (nats).
+
+    ``margin`` is the accuracy that it may lack beside the champion, ``max_export_gap`` what
+    may lie between the artifact's own accuracy and the one that `evaluate` reported.
+    """
 
     min_accuracy: float
     min_class_recall: float
     max_calibration_error: float
     max_log_loss: float
+    max_export_gap: float
     margin: float
 
 
@@ -80,7 +85,10 @@ def decide(
     A champion that could not be scored is held against by the accuracy that its version
     records, and said to be; without that, too, nothing is promoted in its place.
     """
-    binding = [*_floors(scores, thresholds), _export(scores, correct / rows, thresholds.margin)]
+    binding = [
+        *_floors(scores, thresholds),
+        _export(scores, correct / rows, thresholds.max_export_gap),
+    ]
     if champion:
         binding.append(_comparison(correct, rows, champion, thresholds.margin))
     failed = [rule for rule in binding if not rule.passed]
@@ -99,11 +107,11 @@ def _floors(scores: Scores, limit: Thresholds) -> list[Rule]:
     ]
 
 
-def _export(scores: Scores, accuracy: float, margin: float) -> Rule:
+def _export(scores: Scores, accuracy: float, limit: float) -> Rule:
     # The floors are judged by `evaluate`'s figures, so the file that will serve has to be
     # the model that `evaluate` saw.
     gap = abs(accuracy - scores.accuracy)
-    return _at_most("gap between the artifact's and the evaluated accuracy", gap, margin)
+    return _at_most("gap between the artifact's and the evaluated accuracy", gap, limit)
 
 
 def _comparison(correct: int, rows: int, champion: Champion, margin: float) -> Rule:

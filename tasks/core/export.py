@@ -78,7 +78,7 @@ def _forest(trees: list[Any]) -> Any:
     """Return the mean of ``trees`` as one node, from ``pixels`` to ``scores``.
 
     skl2onnx does the same with a Python object for each number and a weight for each class
-    in each leaf: 4.6 GB for 200 full-grown trees, and a file of twice the size.
+    in each leaf: 4.7 GB for 200 full-grown trees, and a file of three times the size.
     """
     from onnx import helper
 

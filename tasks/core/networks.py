@@ -10,44 +10,38 @@ if TYPE_CHECKING:
     import keras
 
 
-class Convolution(NamedTuple):
-    """A convolution without padding, then a pool if so, batch normalisation and ReLU.
+class Architecture(NamedTuple):
+    """Convolutions without padding, then a dense layer, then the ten outputs.
 
-    The pool stands first because it removes three quarters of the work behind it.
+    Behind each convolution stand a max pool, batch normalisation and ReLU. The pool comes
+    first because it removes three quarters of the work behind it.
     """
 
-    filters: int
-    kernel: int
-    pool: bool = False
+    filters: tuple[int, ...]  # of each convolution
+    kernels: tuple[int, ...]  # pixels a side
+    pools: tuple[int, ...]  # pixels a side; 1: none
+    units: int  # of the dense layer
+    border: int  # pixels that are not looked at: in MNIST nearly nothing stands in them
+    momentum: float  # of the averages in batch normalisation
+
+    def side(self) -> int:
+        """Return the pixels a side that are left behind the last convolution and pool."""
+        side = SIZE - 2 * self.border
+        for kernel, pool in zip(self.kernels, self.pools, strict=True):
+            side = (side - kernel + 1) // pool
+        return side
 
 
-class Architecture(NamedTuple):
-    """Convolutions, and a dense layer of as many units behind them."""
-
-    convolutions: tuple[Convolution, ...]
-    units: int
-
-
-ARCHITECTURES = {
-    "conv5": Architecture(
-        (Convolution(48, 5, pool=True), Convolution(96, 3), Convolution(96, 3, pool=True)),
-        units=192,
-    ),
-}
 EMBEDDING = "embedding"
 LOGITS = "logits"
 SIZE = 28
-_MOMENTUM = 0.9  # of the averages in batch normalisation, for trainings of a few thousand steps
-BORDER = 2  # pixels that a CNN does not look at: in MNIST nearly nothing stands in them
 
 
-def convolutional(architecture: str, scaling: str, dropout: float) -> "keras.Model":
+def convolutional(architecture: Architecture, scaling: str, dropout: float) -> "keras.Model":
     """Build a CNN member: uint8 images ``(n, 28, 28)`` to ten probabilities, float32.
 
     Parameters
     ----------
-    architecture
-        A name in `ARCHITECTURES`.
     scaling
         The range of pixels behind the input: ``"[0,1]"`` or ``"[-1,1]"``.
     dropout
@@ -56,13 +50,15 @@ def convolutional(architecture: str, scaling: str, dropout: float) -> "keras.Mod
     from keras import layers
 
     def hidden(x: Any) -> Any:
-        x = layers.Cropping2D(BORDER)(x)
+        x = layers.Cropping2D(architecture.border)(x)
         return _convolve(x, architecture, dropout, layers.BatchNormalization)
 
     return _classifier(hidden, scaling, (SIZE, SIZE, 1))
 
 
-def trainable(architecture: str, scaling: str, dropout: float, precision: str) -> "keras.Model":
+def trainable(
+    architecture: Architecture, scaling: str, dropout: float, precision: str
+) -> "keras.Model":
     """Build the same CNN as it is trained: images without their border to logits.
 
     It has the weights of `convolutional` in the same order. Batch normalisation is one call
@@ -77,21 +73,21 @@ def trainable(architecture: str, scaling: str, dropout: float, precision: str) -
     def hidden(x: Any) -> Any:
         return _convolve(x, architecture, dropout, _fused_batch_normalisation())
 
-    side = SIZE - 2 * BORDER
+    side = SIZE - 2 * architecture.border
     return logits_of(_classifier(hidden, scaling, (side, side, 1), precision))
 
 
-def _convolve(x: Any, architecture: str, dropout: float, normalisation: Any) -> Any:
+def _convolve(x: Any, architecture: Architecture, dropout: float, normalisation: Any) -> Any:
     from keras import layers
 
-    convolutions, units = ARCHITECTURES[architecture]
-    for step in convolutions:
-        x = layers.Conv2D(step.filters, step.kernel, use_bias=False)(x)
-        x = layers.MaxPooling2D()(x) if step.pool else x
-        x = normalisation(momentum=_MOMENTUM)(x)
+    steps = zip(architecture.filters, architecture.kernels, architecture.pools, strict=True)
+    for filters, kernel, pool in steps:
+        x = layers.Conv2D(filters, kernel, use_bias=False)(x)
+        x = layers.MaxPooling2D(pool)(x) if pool > 1 else x
+        x = normalisation(momentum=architecture.momentum)(x)
         x = layers.ReLU()(x)
-    x = layers.Dense(units, use_bias=False)(layers.Flatten()(x))
-    x = layers.BatchNormalization(momentum=_MOMENTUM)(x)
+    x = layers.Dense(architecture.units, use_bias=False)(layers.Flatten()(x))
+    x = layers.BatchNormalization(momentum=architecture.momentum)(x)
     x = layers.ReLU(name=EMBEDDING)(x)
     return layers.Dropout(dropout)(x)
 

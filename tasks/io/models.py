@@ -6,14 +6,14 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from tasks.io import params
-from tasks.io.params import Section
+from tasks.io.params import Distinct, Section
 
 TRAIN = Path("models/train")
 BASELINE = Path("models/baseline")
 ENSEMBLE = Path("models/ensemble")
 
-Architecture = Literal["conv5"]
 Kind = Literal["ensemble", "member", "baseline"]
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 Number = Annotated[int, Field(ge=0)]
 
 
@@ -28,15 +28,15 @@ class Model(NamedTuple):
 class Matrix(Section):
     """The members of the ensemble: every architecture, with every fold held out, and seed."""
 
-    architectures: list[Architecture] = Field(min_length=1)
-    folds: list[Number] = Field(min_length=1)
-    seeds: list[Number] = Field(min_length=1)
+    architectures: Distinct[Name]
+    folds: Distinct[Number]
+    seeds: Distinct[Number]
 
 
 class Algorithms(Section):
     """The baselines."""
 
-    algorithms: list[str] = Field(min_length=1)
+    algorithms: Distinct[Name]
 
 
 def member_name(architecture: str, fold: int, seed: int) -> str:
@@ -48,7 +48,8 @@ def members() -> list[Model]:
     """Return the CNN members that ``params.yaml`` asks for, in its order."""
     section = params.load().get("train")
     if isinstance(section, dict):
-        section = {key: value for key, value in section.items() if key != "recipe"}
+        others = ("networks", "recipe")
+        section = {key: value for key, value in section.items() if key not in others}
     matrix = params.parse(Matrix, "train", section)
     names = (
         member_name(architecture, fold, seed)

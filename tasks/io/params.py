@@ -6,9 +6,9 @@ a change of one stage's parameters is a change of that stage's code alone.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -19,10 +19,24 @@ SHARED = ("seed", "data", "profiles")
 """What stands in the file beside one section for each stage."""
 
 
-class Section(BaseModel):
-    """A part of ``params.yaml``: frozen, no unknown key, no missing key, no coercion."""
+Item = TypeVar("Item")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+def _without_doubles(values: list[Item]) -> list[Item]:
+    doubles = sorted({str(value) for value in values if values.count(value) > 1})
+    if doubles:
+        raise ValueError(f"a list that names each once, but {', '.join(doubles)} stands twice")
+    return values
+
+
+Distinct = Annotated[list[Item], Field(min_length=1), AfterValidator(_without_doubles)]
+"""A list of one or more, each once."""
+
+
+class Section(BaseModel):
+    """A part of ``params.yaml``: frozen, no unknown key, no missing key, no coercion, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Data(Section):

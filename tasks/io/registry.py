@@ -97,7 +97,7 @@ def recorded_accuracy(root: Path, commit: str, metrics: Path) -> float | None:
     """Return the ensemble's test accuracy as ``commit`` records it; None where it does not."""
     try:
         content = json.loads(git.content(root, commit, metrics.as_posix()))
-        return float(content["ensemble"]["accuracy"])
+        return float(content["accuracy"])
     except (StageError, ValueError, KeyError, TypeError):
         return None
 

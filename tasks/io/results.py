@@ -18,7 +18,6 @@ Table = dict[str, np.ndarray]
 class Results(NamedTuple):
     """The JSON files of the stages that judge, as they wrote them."""
 
-    metrics: dict[str, Any]
     leaderboard: list[dict[str, Any]]
     models: dict[str, Any]
     validation: dict[str, Any]
@@ -47,7 +46,6 @@ class Run(NamedTuple):
 
 
 PATHS = {
-    "metrics": Path("reports/evaluate/metrics.json"),
     "leaderboard": Path("reports/evaluate/leaderboard.json"),
     "models": Path("reports/evaluate/models.json"),
     "validation": Path("reports/validate/report.json"),
@@ -55,8 +53,8 @@ PATHS = {
     "registration": Path("models/registration.json"),
 }
 """Where each field of `Results` comes from."""
-ANSWERS = Path("reports/evaluate/confusion.csv")
-RELIABILITY = Path("reports/evaluate/reliability.csv")
+ANSWERS = Path("reports/evaluate/confusion/ensemble.csv")
+RELIABILITY = Path("reports/evaluate/reliability/ensemble.csv")
 _EMBEDDINGS = models.ENSEMBLE / "embeddings.npz"
 
 
