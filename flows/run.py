@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flows import execute, graph, profile, server, settings, verdict
+from flows import execute, graph, profiles, server, settings, verdict
 from flows.execute import CACHED, Outcome
 from tasks.io import params
 from tasks.io.stage import StageError
@@ -18,7 +18,7 @@ def train(profile_name: str | None = None) -> int:
     for name in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
         signal.signal(name, _interrupt)
     settings.apply()
-    for line in profile.use(profile_name) if profile_name else []:
+    for line in profiles.use(profile_name) if profile_name else []:
         print(line, flush=True)
     repo = graph.open_repo()
     root = Path(repo.root_dir)

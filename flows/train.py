@@ -14,7 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import execute, graph, profile, publish, settings, verdict
+from flows import execute, graph, profiles, publish, settings, verdict
 from flows.execute import Outcome
 from flows.order import Schedule
 from flows.slots import slots
@@ -33,7 +33,7 @@ def train(profile_name: str | None = None) -> State:
     The state's data: one `Outcome` a stage, in the order of the graph.
     """
     say = get_run_logger().info
-    for line in profile.use(profile_name) if profile_name else []:
+    for line in profiles.use(profile_name) if profile_name else []:
         say(line)
     repo = graph.open_repo()
     root, stages = Path(repo.root_dir), graph.read(repo)

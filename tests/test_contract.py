@@ -160,6 +160,11 @@ def test_the_stages_do_not_import_the_flow():
         assert not any(other.is_relative_to(ROOT / "flows") for other in imports(path)), path
 
 
+def test_no_module_of_the_flow_hides_one_of_pythons():
+    """Prefect puts the folder of a deployment's file first on the path."""
+    assert not {path.stem for path in (ROOT / "flows").glob("*.py")} & sys.stdlib_module_names
+
+
 def test_only_validation_and_what_follows_evaluation_can_reach_the_test_labels():
     """The path of the sealed file stands in three places: its writer, its reader, `validate`."""
     readers = {stage for stage in STAGES if SEALED in STAGES[stage].get("deps", [])}
