@@ -60,7 +60,8 @@ def _reproduce(name: str, root: Path, log: Path) -> tuple[str, str]:
     from dvc.exceptions import DvcException
 
     try:
-        changed = open_repo(root).reproduce([name], single_item=True, run_env=_environment(log))
+        with open_repo(root) as repo:
+            changed = repo.reproduce([name], single_item=True, run_env=_environment(log))
     except DvcException as error:
         return _failure(error, log)
     except Exception:  # a defect: the run has to end in order all the same, and show it

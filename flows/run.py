@@ -20,11 +20,11 @@ def train(profile_name: str | None = None) -> int:
     settings.apply()
     for line in profiles.use(profile_name) if profile_name else []:
         print(line, flush=True)
-    repo = graph.open_repo()
-    root = Path(repo.root_dir)
-    stages = graph.read(repo)
-    params.check_keys(params.load(), (stage.group for stage in stages.values()))
-    outcomes = _all_cached(repo, stages, root) or _flow(root)
+    with graph.open_repo() as repo:
+        root, stages = Path(repo.root_dir), graph.read(repo)
+        params.check_keys(params.load(), (stage.group for stage in stages.values()))
+        outcomes = _all_cached(repo, stages, root)
+    outcomes = outcomes or _flow(root)
     verdict.show(verdict.collect(outcomes, root, time.monotonic() - start))
     return 0 if verdict.is_well(outcomes) else 1
 

@@ -35,8 +35,8 @@ def train(profile_name: str | None = None) -> State:
     say = get_run_logger().info
     for line in profiles.use(profile_name) if profile_name else []:
         say(line)
-    repo = graph.open_repo()
-    root, stages = Path(repo.root_dir), graph.read(repo)
+    with graph.open_repo() as repo:
+        root, stages = Path(repo.root_dir), graph.read(repo)
     for line in graph.prune(stages, root):
         say(line)
     settings.filter_logs()
