@@ -185,11 +185,9 @@ def summary(found: Run, pictures: list[Picture], drift: Drift) -> dict[str, Any]
 
 def _line(row: dict[str, Any], found: Run) -> dict[str, Any]:
     """Return a line of the leaderboard with what other files know of the model."""
-    scores = found.results.models[row["model"]]
     return {
+        **found.results.models[row["model"]],
         **row,
-        **{key: scores[key] for key in ("errors", "macro_f1", "log_loss", "brier")},
-        "calibration_error": scores["expected_calibration_error"],
         "verdict": row["fit"].partition(":")[0],
         "seconds": found.seconds[row["model"]],
     }

@@ -107,7 +107,8 @@ def write_run(rng: np.random.Generator) -> None:
 
 def write_results(labels: np.ndarray) -> None:
     scores = {"accuracy": 0.9, "accuracy_low": 0.85, "accuracy_high": 0.95, "errors": 12}
-    scores |= {"log_loss": 0.3, "expected_calibration_error": 0.01, "macro_f1": 0.89, "brier": 0.2}
+    scores |= {"log_loss": 0.3, "expected_calibration_error": 0.01, "brier": 0.2}
+    scores |= {"macro_precision": 0.88, "macro_recall": 0.87, "macro_f1": 0.89}
     rates = {"precision": [0.91] * 10, "recall": [0.92] * 10, "f1": [0.93] * 10}
     scores["per_class"] = {**rates, "support": [12.0] * 10}
     failing = {"table": "train", "expectation": HOSTILE, "column": None, "observed": None}
