@@ -96,13 +96,15 @@ def score_table(verdict: Verdict) -> Table:
 def decision_lines(verdict: Verdict) -> list[str]:
     """Return the gate's word with its reasons, and the version that came of it."""
     lines = []
+    promoted = verdict.decision.get("decision") == "promote"
     if verdict.decision:
-        promoted = verdict.decision["decision"] == "promote"
-        word = f"the ensemble is {'promoted' if promoted else 'refused'}"
-        lines = [f"{word}: {reason}" for reason in verdict.decision["reasons"]] or [word]
+        word = "promoted" if promoted else "refused"
+        lines.append(f"the ensemble is {word}: {'; '.join(verdict.decision['reasons'])}")
     if verdict.version:
-        stage = verdict.version.get("stage")
-        lines.append(f"version {verdict.version['version']}" + (f", made {stage}" if stage else ""))
+        held = f", {'made' if promoted else 'still'} {verdict.version['stage']}"
+        lines.append(
+            f"version {verdict.version['version']}" + held * bool(verdict.version["stage"])
+        )
     return lines
 
 

@@ -67,10 +67,16 @@ def test_a_refusal_gives_each_reason(root):
     (root / "models/registration.json").write_text('{"version": "v0.0.2", "stage": null}')
     lines = verdict.decision_lines(verdict.collect([Outcome(n, RAN) for n in ALL], root))
     assert lines == [
-        "the ensemble is refused: accuracy is 0.9",
-        "the ensemble is refused: recall is 0.8",
+        "the ensemble is refused: accuracy is 0.9; recall is 0.8",
         "version v0.0.2",
     ]
+
+
+def test_a_champion_that_would_be_refused_today_is_still_the_champion(root):
+    refusal = {"decision": "refuse", "reasons": ["accuracy is 0.9"]}
+    (root / "models/decision.json").write_text(json.dumps(refusal))
+    lines = verdict.decision_lines(verdict.collect([Outcome(n, RAN) for n in ALL], root))
+    assert lines[-1] == "version v0.0.1, still champion"
 
 
 def test_a_failed_run_shows_the_error_and_nothing_of_an_earlier_run(root):
