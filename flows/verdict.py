@@ -101,10 +101,9 @@ def decision_lines(verdict: Verdict) -> list[str]:
         word = "promoted" if promoted else "refused"
         lines.append(f"the ensemble is {word}: {'; '.join(verdict.decision['reasons'])}")
     if verdict.version:
-        held = f", {'made' if promoted else 'still'} {verdict.version['stage']}"
-        lines.append(
-            f"version {verdict.version['version']}" + held * bool(verdict.version["stage"])
-        )
+        stage = verdict.version["stage"]
+        held = f", {'made' if promoted else 'still'} {stage}" if stage else ""
+        lines.append(f"version {verdict.version['version']}{held}")
     return lines
 
 

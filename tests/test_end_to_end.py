@@ -214,7 +214,9 @@ def test_the_flow_has_nothing_to_do_after_itself(run):
 
 def test_dvc_shows_the_scores_and_the_plots(run):
     assert "ensemble" in _call(run.clone, "dvc", "metrics", "show")
-    _call(run.clone, "dvc", "plots", "show", "--json")
+    plots = json.loads(_call(run.clone, "dvc", "plots", "show", "--json"))
+    assert "errors" not in plots
+    assert {Path(name).stem for name in plots["data"]} >= {"history", "ensemble", "svm"}
 
 
 def test_the_readmes_commands_bring_data_models_and_versions_to_another_clone(run, tmp_path):

@@ -21,9 +21,9 @@ def machine(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cores", "free", "expected"), [(2, 22, 2), (2, 3.2, 2), (16, 22, 14), (2, 2.9, 1), (2, 0.5, 1)]
+    ("cores", "free", "expected"), [(2, 22, 2), (2, 3.5, 2), (16, 22, 12), (2, 3.4, 1), (2, 0.5, 1)]
 )
-def test_a_stage_takes_a_core_and_a_gigabyte_and_a_half(machine, cores, free, expected):
+def test_a_stage_takes_a_core_and_its_memory(machine, cores, free, expected):
     machine(cores, free)
     assert slots.slots() == expected
 

@@ -268,13 +268,11 @@ def test_a_table_that_holds_words_is_named(tmp_path: Path, monkeypatch: Any) -> 
         results.read()
 
 
-def test_a_promotion_is_worded_as_one() -> None:
-    said = report_words.verdict(decision("promote"), registration())
-    assert (said.promoted, said.word, said.sentence) == (
-        True,
-        "Promoted",
-        "v0.0.3 is the champion.",
-    )
+@pytest.mark.parametrize("stage", ["champion", "trial"])
+def test_a_promotion_is_worded_as_one(stage: str) -> None:
+    said = report_words.verdict(decision("promote"), {**registration(), "stage": stage})
+    assert (said.promoted, said.word) == (True, "Promoted")
+    assert said.sentence == f"v0.0.3 is the {stage}."
 
 
 def test_a_refusal_names_the_champion_that_stays() -> None:

@@ -34,7 +34,7 @@ def verdict(decision: Mapping[str, Any], registration: Mapping[str, Any]) -> Ver
     version, champion = registration["version"], decision["champion"]
     promoted = decision["decision"] == "promote"
     if promoted:
-        sentence = f"{version} is the champion."
+        sentence = f"{version} is the {registration['stage']}."
     elif champion and champion["version"] == version:
         sentence = f"{version} stays the champion: this is the very same model."
     elif champion:
