@@ -1,12 +1,13 @@
 """Average the members into one model, calibrated where that helps, as Keras and as ONNX."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from tasks.core import calibration, components, metrics, networks, training
-from tasks.io import archives, dataset, files, models, params, predictions
+from tasks.core import abstention, calibration, components, metrics, networks, training
+from tasks.io import archives, dataset, files, known_batch, models, params, predictions
+from tasks.io.known_batch import KnownBatch
 from tasks.io.params import Section
 from tasks.io.predictions import Predictions
 from tasks.io.quiet import quiet
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     import keras
 
 
+ARTIFACT = models.ENSEMBLE / "model.onnx"
+ABSTENTION = models.ENSEMBLE / "abstention.json"
+
+
 class Ensemble(Section):
     """How the members become one model."""
 
@@ -23,6 +28,9 @@ class Ensemble(Section):
     tolerance: float = Field(gt=0, description="how far Keras and ONNX may differ in probability")
     compared: int = Field(ge=1, description="test images that the two are compared on")
     components: int = Field(ge=1, le=32, description="of the embedding, kept for drift")
+    max_risk: float = Field(gt=0, lt=1, description="wrong answers among those given, at most")
+    risk_level: float = Field(gt=0.5, lt=1, description="how sure that bound has to be")
+    known: int = Field(ge=1, le=1000, description="test images whose answers the artifact records")
 
 
 class Temperature(NamedTuple):
@@ -53,14 +61,22 @@ def main() -> None:
     networks_of_members = [archives.load_keras(member.folder / "model.keras") for member in members]
     model = networks.mean(networks_of_members, [t.temperature for t in temperatures])
     archives.save_keras(models.ENSEMBLE / "model.keras", model)
-    archives.save_keras_as_onnx(models.ENSEMBLE / "model.onnx", model)
+    archives.save_keras_as_onnx(ARTIFACT, model)
 
-    session = archives.load_onnx(models.ENSEMBLE / "model.onnx")
-    test = archives.probabilities(session, digits.test_images)
+    test = archives.probabilities(archives.load_onnx(ARTIFACT), digits.test_images)
     _check_agreement(model, test, digits.test_images, section)
-    predictions.save(models.ENSEMBLE, _combined(parts, temperatures, test))
+    said = _combined(parts, temperatures, test)
+    predictions.save(models.ENSEMBLE, said)
     _write_embeddings(networks_of_members[0], parts[0].validation_rows, digits, section)
     print(f"{len(members)} members in one model; Keras and ONNX agree")
+
+    chosen = _choose_threshold(said, digits.train_labels, section)
+    files.write_json(ABSTENTION, chosen)
+    files.write_bytes(
+        ARTIFACT, abstention.with_threshold(ARTIFACT.read_bytes(), chosen["threshold"])
+    )
+    known = slice(section.known)
+    known_batch.save(known_batch.FILE, KnownBatch(digits.test_images[known], test[known]))
 
 
 def _temperature(
@@ -100,6 +116,17 @@ def _mean_by_row(
     total = np.zeros((len(unique), probabilities[0].shape[1]))
     np.add.at(total, position, np.concatenate(probabilities))
     return unique, total / np.bincount(position)[:, None]
+
+
+def _choose_threshold(
+    said: Predictions, train_labels: np.ndarray, section: Ensemble
+) -> dict[str, Any]:
+    """Choose the confidence from which on the model answers, by images held out from it."""
+    labels, held_out = train_labels[said.validation_rows], said.validation.astype(np.float32)
+    chosen = abstention.choose(labels, held_out, risk=section.max_risk, level=section.risk_level)
+    words = f"{chosen.coverage:.2%} of held-out images answered, {chosen.risk:.3%} of those wrong"
+    print(f"answers from confidence {chosen.threshold:.4f} on: {words}")
+    return {"max_risk": section.max_risk, "level": section.risk_level, **chosen.as_dict()}
 
 
 def _check_agreement(

@@ -1,6 +1,7 @@
 """Score every model. The first stage that opens the test labels: nothing is chosen here."""
 
 import csv
+import hashlib
 import io
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tasks.core import metrics
+from tasks.core import abstention, disputed, metrics
 from tasks.io import dataset, files, models, params, predictions, sealed
 from tasks.io.models import Model
 from tasks.io.params import Section
@@ -16,6 +17,7 @@ from tasks.io.stage import run
 
 FOLDER = Path("reports/evaluate")
 _CLASSES = 10
+_POINTS = 400  # of the curve of risk by coverage
 
 
 class Evaluate(Section):
@@ -55,6 +57,7 @@ def main() -> None:
     files.write_json(FOLDER / "leaderboard.json", board)
     for entry in scored:
         _write_model(entry, summaries[entry.model.name], section.bins)
+    _write_abstention(scored[0])
     print(f"{len(board)} models scored; by held-out images the best is {winner}")
 
 
@@ -159,6 +162,40 @@ def _write_model(entry: Scored, summary: dict[str, Any], bins: int) -> None:
 def _pairs(part: Part) -> list[tuple[int, int]]:
     predicted = part.probabilities.argmax(1)
     return [(int(actual), int(said)) for actual, said in zip(part.labels, predicted, strict=True)]
+
+
+def _write_abstention(ensemble: Scored) -> None:
+    """Write what the ensemble answers and what it leaves to a person, by the chosen threshold."""
+    chosen, test = files.read_json(models.ENSEMBLE / "abstention.json"), ensemble.test
+    given = abstention.answered(test.probabilities, chosen["threshold"])
+    wrong, doubtful = test.probabilities.argmax(1) != test.labels, disputed.rows(test.labels)
+    said = {
+        **abstention.outcome(*test, chosen["threshold"]).as_dict(),
+        "disputed_errors": int((given & wrong & doubtful).sum()),
+        "errors_to_a_person": int((~given & wrong).sum()),
+        "disputed": int(doubtful.sum()),
+        "disputed_to_a_person": int((~given & doubtful).sum()),
+    }
+    files.write_json(FOLDER / "abstention.json", {"chosen": chosen, "test": said})
+    _write_csv("answers.csv", _ANSWER, _answers(test, given))
+    for name, part in (("test", test), ("held_out", ensemble.validation)):
+        points = abstention.thin(abstention.curve(*part), _POINTS)
+        _write_csv(f"coverage/{name}.csv", points._fields, np.stack(points, axis=1).tolist())
+
+
+_ANSWER = ("id", "row", "actual", "predicted", "confidence", "status")
+
+
+def _answers(test: Part, given: np.ndarray) -> list[tuple[Any, ...]]:
+    """Return a line for each test image; its id leads from the answer back to the artifact."""
+    artifact = hashlib.sha256((models.ENSEMBLE / "model.onnx").read_bytes()).hexdigest()[:12]
+    predicted, confidence = test.probabilities.argmax(1), test.probabilities.max(1)
+    words = np.where(given, abstention.ANSWERED, abstention.TO_A_PERSON)
+    columns = (test.labels, predicted, confidence, words)
+    return [
+        (f"{artifact}-{row}", row, *values)
+        for row, values in enumerate(zip(*(c.tolist() for c in columns), strict=True))
+    ]
 
 
 def _write_csv(name: str, header: tuple[str, ...], rows: list[Any]) -> None:

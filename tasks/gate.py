@@ -1,29 +1,35 @@
 """Gate: judge the ensemble by its figures and beside the current champion.
 
-Promote or refuse, with every rule's value and threshold, in ``models/decision.json``.
+Promote or refuse, with every rule's value and threshold, in ``models/decision.json``. The
+champion is scored anew, on the same images in the same process; what it scored once counts
+for nothing.
 """
 
 import hashlib
-from dataclasses import dataclass
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
+from tasks.core import comparison
+from tasks.core.corruptions import CORRUPTIONS
 from tasks.core.decision import Champion, Scores, Thresholds, decide
-from tasks.io import archives, files, params, registry, sealed
+from tasks.io import exam, files, fitness, git, known_batch, params, registry
+from tasks.io.exam import Answers, Exam, ModelError
+from tasks.io.known_batch import KnownBatch
 from tasks.io.params import Section
+from tasks.io.registry import Version
 from tasks.io.stage import StageError, run
 
 MODEL = Path("models/ensemble/model.onnx")
 METRICS = Path("reports/evaluate/metrics/ensemble.json")
-IMAGES = Path("data/preprocess/test_images.npy")
 OUT = Path("models/decision.json")
 
 
 class Gate(Section):
-    """Floors for the challenger, and how far it may fall behind the champion."""
+    """Floors for the challenger, and how it has to stand beside the champion."""
 
     min_accuracy: float = Field(ge=0, le=1, description="fraction of test images")
     min_class_recall: float = Field(ge=0, le=1, description="recall of the worst class")
@@ -32,13 +38,44 @@ class Gate(Section):
     max_export_gap: float = Field(
         ge=0, le=1, description="accuracy between the artifact and what `evaluate` scored"
     )
-    margin: float = Field(ge=0, le=1, description="accuracy it may lack beside the champion")
+    max_answer_gap: float = Field(
+        ge=0, le=1, description="probability between recorded answers and a fresh process"
+    )
+    max_megabytes: float = Field(gt=0, description="size of the artifact, in 10^6 bytes")
+    max_milliseconds: float = Field(gt=0, description="median of one image's answer on one core")
+    margin: float = Field(
+        ge=0, le=1, description="accuracy that the interval's lower end may lack to the champion"
+    )
+    corruption_margin: float = Field(ge=0, le=1, description="the same on corrupted images")
+    corrupted_images: int = Field(ge=10, description="test images that are corrupted")
+    level: float = Field(gt=0.5, lt=1, description="of the intervals; one minus it: of the test")
+    resamples: int = Field(ge=1000, le=1_000_000, description="of the bootstrap")
+
+    def thresholds(self) -> Thresholds:
+        """Return what a decision is made by."""
+        return Thresholds(**{name: getattr(self, name) for name in Thresholds.__annotations__})
+
+
+class Candidate(NamedTuple):
+    """A model that asks to be champion: its bytes, its figures, its recorded answers."""
+
+    model: bytes
+    scores: Scores
+    batch: KnownBatch
+
+
+class Rival(NamedTuple):
+    """The current champion and what it answers; ``fault`` says why where it answers nothing."""
+
+    version: Version
+    answers: Answers | None
+    fault: str = ""
+    identical: bool = False
 
 
 def main() -> None:
     """Write the decision and print it."""
-    gate, place = params.section(Gate, "gate"), params.section(registry.Place, "register")
-    content = judge(Path(), Thresholds(**gate.model_dump()), place)
+    content = judge(Path(), candidate(Path()))
     files.write_json(OUT, content)
     for rule in content["rules"]:
         mark = "passed" if rule["passed"] else "failed"
@@ -46,8 +83,8 @@ def main() -> None:
     print(f"{content['decision']}: {'; '.join(content['reasons'])}")
 
 
-def judge(root: Path, thresholds: Thresholds, place: registry.Place) -> dict[str, Any]:
-    """Return the content of decision.json for the model and figures below ``root``.
+def judge(root: Path, challenger: Candidate) -> dict[str, Any]:
+    """Return the content of decision.json for ``challenger``, by the rules below ``root``.
 
     Raises
     ------
@@ -55,86 +92,113 @@ def judge(root: Path, thresholds: Thresholds, place: registry.Place) -> dict[str
         If the challenger, its figures or the test images are missing or damaged. A faulty
         champion is no error: the decision tells it.
     """
-    model, scores, exam = _bytes(root / MODEL), _scores(root / METRICS), _exam(root)
+    file = root / params.FILE
+    gate, place = (
+        params.section(Gate, "gate", file),
+        params.section(registry.Place, "register", file),
+    )
+    seed = params.seed(file)
+    sat = exam.load(root, gate.corrupted_images, seed)
     try:
-        correct = exam.count_correct(model)
-    except ModelError as error:
+        answers = sat.answer(challenger.model)
+        fit = fitness.check(challenger.model, challenger.batch)
+    except (ModelError, fitness.UnfitError) as error:
         raise StageError(f"{MODEL}: {error}. Run the ensemble stage again") from None
-    version = registry.champion(root, place.artifact, place.stage)
-    champion = _champion(root, version, exam, model, correct) if version else None
+    rival = _rival(
+        root, registry.champion(root, place.artifact, place.stage), sat, challenger, answers
+    )
+    champion = _beside(answers, rival, gate, seed) if rival else None
+    accuracy = float(answers.plain.mean())
     return {
-        **decide(scores, correct, len(exam.labels), champion, thresholds).as_dict(),
-        "images": len(exam.labels),
-        "champion": _standing(version, champion, exam) if version and champion else None,
-        "challenger": _description(model, correct / len(exam.labels)),
+        **decide(challenger.scores, accuracy, fit, champion, gate.thresholds()).as_dict(),
+        "images": len(sat.labels),
+        "level": gate.level,
+        "champion": _standing(rival) if rival else None,
+        "comparison": champion.comparison._asdict() if champion and champion.comparison else None,
+        "robustness": _robustness(answers, rival, champion),
+        "fitness": fit._asdict(),
+        "challenger": _description(challenger.model, accuracy),
     }
 
 
-class ModelError(Exception):
-    """A model cannot be loaded, or does not answer as a model of digits has to."""
+def candidate(root: Path) -> Candidate:
+    """Return the model that the stages before left below ``root``."""
+    scores = _scores(files.read_json(root / METRICS), METRICS.as_posix())
+    return Candidate(_bytes(root / MODEL), scores, known_batch.load(root / known_batch.FILE))
 
 
-@dataclass(frozen=True)
-class Exam:
-    """What every model answers: the test images and their labels.
-
-    ``images`` (n, 28, 28) uint8, 0 is background; ``labels`` (n,) uint8.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def count_correct(self, model: bytes) -> int:
-        """Return how many images an ONNX ``model`` answers right.
-
-        Raises
-        ------
-        ModelError
-            If it cannot be loaded or run, or does not answer finite rows of ten.
-        """
-        answers = _answers(model, self.images)
-        wanted = (len(self.images), 10)
-        if answers.shape != wanted or not np.isfinite(answers).all():
-            raise ModelError(f"expected finite probabilities {wanted}; got {answers.shape}")
-        return int((answers.argmax(axis=1) == self.labels).sum())
+def judge_version(root: Path, version: Version) -> dict[str, Any]:
+    """Judge a registered version anew, beside today's champion, by today's rules."""
+    figures, recorded = (
+        (git.content(root, version.commit, path.as_posix()), f"{version}:{path}")
+        for path in (METRICS, known_batch.FILE)
+    )
+    scores, batch = _scores(json.loads(figures[0]), figures[1]), known_batch.parse(*recorded)
+    return judge(root, Candidate(registry.fetch(root, version), scores, batch))
 
 
-def _exam(root: Path) -> Exam:
-    labels = sealed.labels(root)
-    return Exam(files.read_array(root / IMAGES, np.uint8, (len(labels), 28, 28)), labels)
-
-
-def _answers(model: bytes, images: np.ndarray) -> np.ndarray:
+def _rival(
+    root: Path, version: Version | None, sat: Exam, challenger: Candidate, answers: Answers
+) -> Rival | None:
+    if version is None:
+        return None
+    if version.md5 == _md5(challenger.model):
+        return Rival(version, answers, identical=True)
     try:
-        return archives.probabilities(archives.load_onnx(model), images)
-    except Exception as error:  # onnxruntime has a class for every status code
-        first = str(error).strip().partition("\n")[0]
-        raise ModelError(f"cannot be loaded and run: {first}") from None
-
-
-def _champion(
-    root: Path, version: registry.Version, exam: Exam, challenger: bytes, correct: int
-) -> Champion:
-    if version.md5 == _md5(challenger):
-        return Champion(version.version, correct, identical=True)
-    try:
-        model = registry.fetch(root, version)
-        return Champion(version.version, exam.count_correct(model))
+        return Rival(version, sat.answer(registry.fetch(root, version)))
     except (registry.RegistryError, ModelError) as error:
-        recorded = registry.recorded_accuracy(root, version.commit, METRICS)
-        return Champion(version.version, fault=str(error), recorded=recorded)
+        return Rival(version, None, fault=str(error))
 
 
-def _standing(version: registry.Version, champion: Champion, exam: Exam) -> dict[str, Any]:
-    count = champion.correct
+def _beside(answers: Answers, rival: Rival, gate: Gate, seed: int) -> Champion:
+    """Set the challenger's answers beside the champion's on the same images."""
+    name = rival.version.version
+    if rival.answers is None:
+        return Champion(name, fault=rival.fault)
+    rng = np.random.default_rng(seed)
+    ways: dict[str, Any] = {"level": gate.level, "resamples": gate.resamples, "rng": rng}
+    more = answers.corrupted.astype(float) - rival.answers.corrupted
+    return Champion(
+        name,
+        comparison.compare(answers.plain, rival.answers.plain, **ways),
+        comparison.bootstrap_by_image(more.mean(axis=(0, 1)), **ways),
+        identical=rival.identical,
+    )
+
+
+def _standing(rival: Rival) -> dict[str, Any]:
     return {
-        "version": version.version,
-        "commit": version.commit,
-        "md5": version.md5,
-        "accuracy": None if count is None else count / len(exam.labels),
-        "fault": champion.fault or None,
-        "identical": champion.identical,
+        "version": rival.version.version,
+        "commit": rival.version.commit,
+        "md5": rival.version.md5,
+        "accuracy": float(rival.answers.plain.mean()) if rival.answers else None,
+        "fault": rival.fault or None,
+        "identical": rival.identical,
     }
+
+
+def _robustness(answers: Answers, rival: Rival | None, champion: Champion | None) -> dict[str, Any]:
+    """Return the accuracy by kind and severity of corruption, and the interval of all."""
+    theirs = rival.answers.corrupted if rival and rival.answers else None
+    return {
+        "images": answers.corrupted.shape[2],
+        "accuracy": float(answers.corrupted.mean()),
+        "champion": None if theirs is None else float(theirs.mean()),
+        "interval": champion.corrupted._asdict() if champion and champion.corrupted else None,
+        "kinds": {
+            kind: {
+                "severities": list(corruption.severities),
+                "unit": corruption.unit,
+                "accuracy": _by_severity(answers.corrupted[place]),
+                "champion": None if theirs is None else _by_severity(theirs[place]),
+            }
+            for place, (kind, corruption) in enumerate(CORRUPTIONS.items())
+        },
+    }
+
+
+def _by_severity(right: np.ndarray) -> list[float]:
+    return [float(value) for value in right.mean(axis=1)]
 
 
 def _description(model: bytes, accuracy: float) -> dict[str, Any]:
@@ -147,17 +211,16 @@ def _description(model: bytes, accuracy: float) -> dict[str, Any]:
     }
 
 
-def _scores(path: Path) -> Scores:
-    content = files.read_json(path)
+def _scores(content: Any, where: str) -> Scores:
     if not isinstance(content, dict):
-        raise StageError(f"{path}: expected scores by name. Run the evaluate stage again")
-    return Scores(**{name: _figure(path, content, name) for name in Scores.__annotations__})
+        raise StageError(f"{where}: expected scores by name. Run the evaluate stage again")
+    return Scores(**{name: _figure(where, content, name) for name in Scores.__annotations__})
 
 
-def _figure(path: Path, content: dict[str, Any], name: str) -> float:
+def _figure(where: str, content: dict[str, Any], name: str) -> float:
     value = content.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise StageError(f"{path}: {name} must be a finite number; got {value!r}")
+        raise StageError(f"{where}: {name} must be a finite number; got {value!r}")
     return float(value)
 
 

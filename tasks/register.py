@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tasks.io import files, git, params, registry
+from tasks.io import files, git, known_batch, params, registry
 from tasks.io.stage import StageError, run
 
 DECISION = Path("models/decision.json")
@@ -33,6 +33,7 @@ SNAPSHOT = (
     ".dvcignore",
     METRICS.as_posix(),
     DECISION.as_posix(),
+    known_batch.FILE.as_posix(),
 )
 """What a version's commit holds as it is on disk; everything else is as in HEAD."""
 

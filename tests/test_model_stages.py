@@ -1,5 +1,6 @@
 """The stages that make and judge models: their results on toy data, and their refusals."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -249,6 +250,39 @@ def test_the_winner_is_chosen_by_held_out_images_even_where_the_test_says_otherw
     board = json.loads(Path("reports/evaluate/leaderboard.json").read_text())
     assert board[0]["model"] == "svm"
     assert [row["model"] for row in board if row["winner"]] == ["ensemble"]
+
+
+def test_every_test_image_is_answered_or_left_to_a_person(folder):
+    toy.write_all_predictions(folder)
+    found = predictions.load(models.ENSEMBLE)
+    test = toy.sure(toy.TEST_LABELS, wrong=3)
+    test[2:12] = 0.1  # ten images of which nothing is known; of the three errors two stay
+    predictions.save(models.ENSEMBLE, found._replace(test=test))
+    evaluate.main()
+    said = json.loads(Path("reports/evaluate/abstention.json").read_text())
+    assert said["chosen"] == {"threshold": 0.5}
+    assert said["test"] == {
+        "threshold": 0.5,
+        "images": 100,
+        "answered": 90,
+        "errors": 2,
+        "coverage": 0.9,
+        "risk": 2 / 90,
+        "disputed_errors": 0,
+        "errors_to_a_person": 9,  # all but the zero among the ten
+        "disputed": 0,
+        "disputed_to_a_person": 0,
+    }
+    lines = Path("reports/evaluate/answers.csv").read_text().splitlines()
+    artifact = hashlib.sha256(b"a model").hexdigest()[:12]
+    assert lines[0] == "id,row,actual,predicted,confidence,status"
+    assert lines[1].startswith(f"{artifact}-0,0,0,1,0.91") and lines[1].endswith(",answered")
+    assert lines[3].startswith(f"{artifact}-2,2,2,0,0.1") and lines[3].endswith(",to a person")
+    assert len(lines) == 101
+    for part in ("test", "held_out"):
+        points = Path(f"reports/evaluate/coverage/{part}.csv").read_text().splitlines()
+        assert points[0] == "coverage,risk,threshold"
+        assert points[-1].startswith("1.0,")
 
 
 def test_test_labels_that_are_missing_are_named(folder):

@@ -65,5 +65,7 @@ def write_predictions(folder: Path, wrong: int, fold: int | None = None) -> None
 
 def write_all_predictions(folder: Path) -> None:
     """Write predictions for every model of params.yaml: the ensemble is the best."""
+    files.write_bytes(folder / models.ENSEMBLE / "model.onnx", b"a model")
+    files.write_json(folder / models.ENSEMBLE / "abstention.json", {"threshold": 0.5})
     for number, model in enumerate(models.every()):
         write_predictions(folder / model.folder, wrong=number, fold=number % 2)

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
+from tasks.io import archives, known_batch
+from tasks.io.known_batch import KnownBatch
+
 SOURCE = Path(__file__).resolve().parent.parent
 FIGURES = {
     "accuracy": 1.0,
@@ -27,7 +30,14 @@ gate:
   max_calibration_error: 0.01
   max_log_loss: 0.1
   max_export_gap: 0.05
+  max_answer_gap: 0.0001
+  max_megabytes: 1
+  max_milliseconds: 1000
   margin: 0.05
+  corruption_margin: 0.5
+  corrupted_images: 10
+  level: 0.95
+  resamples: 1000
 register: {artifact: digits, stage: champion}
 """
 STAGES = """\
@@ -43,7 +53,7 @@ LATER_STAGES = """\
   gate:
     cmd: python -m tasks.gate
     deps: [models/ensemble/model.onnx, reports/evaluate/metrics/ensemble.json]
-    params: [gate, register]
+    params: [gate, register, seed]
     outs: [models/decision.json: {cache: false}]
   register:
     cmd: python -m tasks.register
@@ -127,7 +137,7 @@ def build(folder: Path) -> None:
     (folder / "tasks" / "ensemble.py").write_text("first = 1\n")
     for name in ("models/ensemble", "reports/evaluate/metrics", "data/preprocess", "data/ingest"):
         (folder / name).mkdir(parents=True)
-    (folder / "models/ensemble/.gitignore").write_text("/model.onnx\n")
+    (folder / "models/ensemble/.gitignore").write_text("/model.onnx\n/known_batch.json\n")
     write_figures(folder)
     write_images(folder)
     (folder / ".gitignore").write_text("/data\n/source.onnx\n__pycache__/\n")
@@ -139,6 +149,16 @@ def write_figures(folder: Path, **changed: float) -> None:
     """Write evaluate's figures for the ensemble."""
     path = folder / "reports/evaluate/metrics/ensemble.json"
     path.write_text(json.dumps(FIGURES | changed))
+
+
+def write_known_batch(folder: Path, content: bytes) -> None:
+    """Write what the model answers to its known batch; of what is no model, zeros."""
+    images = np.load(folder / "data/preprocess/test_images.npy")[:5]
+    try:
+        probabilities = archives.probabilities(archives.load_onnx(content), images)
+    except Exception:  # onnxruntime has a class for every status code
+        probabilities = np.zeros((5, 10), np.float32)
+    known_batch.save(folder / known_batch.FILE, KnownBatch(images, probabilities))
 
 
 def write_images(folder: Path) -> None:
@@ -155,6 +175,7 @@ def put_model(folder: Path, content: bytes) -> str:
     for path in ("source.onnx", "models/ensemble/model.onnx"):
         (folder / path).write_bytes(content)
     digest = md5(content)
+    write_known_batch(folder, content)
     cached = cache_file(folder, digest)
     cached.parent.mkdir(parents=True, exist_ok=True)
     if not cached.exists():

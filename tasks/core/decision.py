@@ -1,17 +1,24 @@
 """The gate's verdict as a pure function of figures: promote or refuse, and why."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from tasks.core.comparison import Comparison, Interval
 
 Verdict = Literal["promote", "refuse"]
+_STANDS = {"superior": "superior to", "equal": "equal to", "worse": "worse than"}
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a challenger has to reach; all are fractions but ``max_log_loss`` (nats).
+    """What a challenger has to reach; fractions where no unit is told.
 
-    ``margin`` is the accuracy that it may lack beside the champion, ``max_export_gap`` what
-    may lie between the artifact's own accuracy and the one that `evaluate` reported.
+    ``max_log_loss`` is in nats. ``max_export_gap`` is what may lie between the artifact's own
+    accuracy and the one that `evaluate` reported, ``max_answer_gap`` between a probability as
+    recorded and as a fresh process computes it. ``margin`` and ``corruption_margin`` are the
+    accuracy by which the lower end of an interval may fall short of the champion, on the test
+    images as they are and corrupted; ``level`` is that of the intervals and, taken from one,
+    the test's significance.
     """
 
     min_accuracy: float
@@ -19,7 +26,12 @@ class Thresholds:
     max_calibration_error: float
     max_log_loss: float
     max_export_gap: float
+    max_answer_gap: float
+    max_megabytes: float
+    max_milliseconds: float
     margin: float
+    corruption_margin: float
+    level: float
 
 
 @dataclass(frozen=True)
@@ -32,19 +44,32 @@ class Scores:
     log_loss: float
 
 
+class Fitness(NamedTuple):
+    """How an artifact behaves in a fresh process.
+
+    ``gap`` is the largest distance in probability from the recorded answers, ``load_seconds``
+    the time to load the model, ``milliseconds`` the median time of one image's answer on one
+    core, ``size`` the artifact's bytes.
+    """
+
+    gap: float
+    load_seconds: float
+    milliseconds: float
+    size: int
+
+
 @dataclass(frozen=True)
 class Champion:
-    """The current champion beside the challenger.
+    """The current champion beside the challenger, on the same images in the same process.
 
-    ``correct`` counts its right answers on the images that the challenger was scored on;
-    None if it could not be scored, and ``fault`` says why. ``recorded`` is then the accuracy
-    that its version records, None if that is lost, too. ``identical``: same bytes.
+    ``comparison`` is on the test images, ``corrupted`` on those corrupted; both are None if
+    the champion could not be scored, and ``fault`` says why. ``identical``: same bytes.
     """
 
     version: str
-    correct: int | None = None
+    comparison: Comparison | None = None
+    corrupted: Interval | None = None
     fault: str = ""
-    recorded: float | None = None
     identical: bool = False
 
 
@@ -76,25 +101,26 @@ class Decision:
 
 
 def decide(
-    scores: Scores, correct: int, rows: int, champion: Champion | None, thresholds: Thresholds
+    scores: Scores,
+    accuracy: float,
+    fitness: Fitness,
+    champion: Champion | None,
+    thresholds: Thresholds,
 ) -> Decision:
-    """Judge a challenger that answers ``correct`` of ``rows`` test images right.
+    """Judge a challenger; the artifact's own ``accuracy`` has to confirm its ``scores``.
 
-    ``scores`` are judged by the floors; ``correct`` is the exported artifact's own count,
-    which has to confirm them and is set against the champion's count on the same images.
-    A champion that could not be scored is held against by the accuracy that its version
-    records, and said to be; without that, too, nothing is promoted in its place.
+    A champion that could not be scored is not replaced: nobody knows whether that would be
+    a step back.
     """
-    binding = [
+    rules = [
         *_floors(scores, thresholds),
-        _export(scores, correct / rows, thresholds.max_export_gap),
+        *_service(scores, accuracy, fitness, thresholds),
+        *(_beside(champion, thresholds) if champion else ()),
     ]
-    if champion:
-        binding.append(_comparison(correct, rows, champion, thresholds.margin))
-    failed = [rule for rule in binding if not rule.passed]
+    failed = [rule for rule in rules if not rule.passed]
     reasons = [_complaint(rule) for rule in failed]
-    reasons += _standing(correct, rows, champion, passed=not failed)
-    return Decision("refuse" if failed else "promote", tuple(reasons), tuple(binding))
+    reasons += _standing(champion, passed=not failed)
+    return Decision("refuse" if failed else "promote", tuple(reasons), tuple(rules))
 
 
 def _floors(scores: Scores, limit: Thresholds) -> list[Rule]:
@@ -107,30 +133,44 @@ def _floors(scores: Scores, limit: Thresholds) -> list[Rule]:
     ]
 
 
-def _export(scores: Scores, accuracy: float, limit: float) -> Rule:
+def _service(scores: Scores, accuracy: float, fitness: Fitness, limit: Thresholds) -> list[Rule]:
     # The floors are judged by `evaluate`'s figures, so the file that will serve has to be
     # the model that `evaluate` saw.
     gap = abs(accuracy - scores.accuracy)
-    return _at_most("gap between the artifact's and the evaluated accuracy", gap, limit)
+    export = "gap between the artifact's and the evaluated accuracy"
+    return [
+        _at_most(export, gap, limit.max_export_gap),
+        _at_most("gap in probability to the recorded answers", fitness.gap, limit.max_answer_gap),
+        _at_most("megabytes of the artifact", fitness.size / 1e6, limit.max_megabytes),
+        _at_most("milliseconds for one image", fitness.milliseconds, limit.max_milliseconds),
+    ]
 
 
-def _comparison(correct: int, rows: int, champion: Champion, margin: float) -> Rule:
-    if champion.correct is not None:
-        # Whole images divided once: a difference of exactly the margin is not lost to rounding.
-        more = (correct - champion.correct) / rows
-        return _at_least("accuracy minus the champion's", more, -margin)
-    if champion.recorded is not None:
-        more = correct / rows - champion.recorded
-        return _at_least("accuracy minus what the champion's version records", more, -margin)
-    return _at_least("champions that could be scored", 0.0, 1.0)
+def _beside(champion: Champion, limit: Thresholds) -> list[Rule]:
+    beside, corrupted = champion.comparison, champion.corrupted
+    if beside is None or corrupted is None:
+        return [_at_least("champions that could be scored", 0.0, 1.0)]
+    # Within the margin, but surely behind: nothing speaks for it, and a row of such steps
+    # would lead down.
+    chance = beside.p_value if beside.difference < 0 else 1.0
+    return [
+        _at_least("accuracy minus the champion's, lower end", beside.low, -limit.margin),
+        _at_least("p-value if behind the champion", chance, 1 - limit.level),
+        _at_least(
+            "accuracy on corrupted images minus the champion's, lower end",
+            corrupted.low,
+            -limit.corruption_margin,
+        ),
+    ]
 
 
 def _at_least(name: str, value: float, threshold: float) -> Rule:
-    return Rule(f"{name}, at least", value, threshold, value >= threshold)
+    # A difference of exactly the margin is not lost to the last binary digit.
+    return Rule(f"{name}, at least", value, threshold, value >= threshold - 1e-12)
 
 
 def _at_most(name: str, value: float, threshold: float) -> Rule:
-    return Rule(f"{name}, at most", value, threshold, value <= threshold)
+    return Rule(f"{name}, at most", value, threshold, value <= threshold + 1e-12)
 
 
 def _complaint(rule: Rule) -> str:
@@ -138,21 +178,25 @@ def _complaint(rule: Rule) -> str:
     return f"{name} is {rule.value:.4f}, must be {bound} {rule.threshold:g}"
 
 
-def _standing(correct: int, rows: int, champion: Champion | None, passed: bool) -> list[str]:
+def _standing(champion: Champion | None, passed: bool) -> list[str]:
     if champion is None:
         return ["passes every rule; there is no champion yet"] if passed else []
     name = f"champion {champion.version}"
     if champion.identical:
         return [f"is the {name} already"]
-    if champion.correct is None:
-        held = "" if champion.recorded is None else f", {champion.recorded:.4f}"
-        beside = f"the accuracy that its version records{held}" if held else "nothing"
-        return [f"{name} could not be scored ({champion.fault}); held against {beside}"]
-    counts = f"{correct} against {champion.correct} of {rows} images"
-    return [f"{_words(correct - champion.correct)} {name}: {counts}"]
+    if champion.comparison is None:
+        return [
+            f"{name} could not be scored: {champion.fault}. Bring it back (dvc pull), return to an "
+            "earlier one (python -m flows rollback), or replace it for a reason of your own "
+            "(python -m flows promote VERSION --force --reason TEXT)"
+        ]
+    return [_in_words(name, champion.comparison)]
 
 
-def _words(more: int) -> str:
-    if more == 0:
-        return "as many right answers as"
-    return f"{abs(more)} {'more' if more > 0 else 'fewer'} right answers than"
+def _in_words(name: str, beside: Comparison) -> str:
+    points, low, high = (f"{100 * v:+.2f}" for v in (beside.difference, beside.low, beside.high))
+    counts = f"{beside.only_challenger} images won, {beside.only_champion} lost"
+    return (
+        f"{_STANDS[beside.word]} {name}: {points} points ({low} to {high}), {counts}, "
+        f"p = {beside.p_value:.2g}"
+    )

@@ -11,14 +11,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from tasks.core.decision import Fitness
 from tasks.io import archives, known_batch
 from tasks.io.known_batch import KnownBatch
 from tasks.io.stage import StageError
 
+_MODULE = "tasks.io.fitness"
 _SOURCE = Path(__file__).resolve().parents[2]
 _PATIENCE = 120.0  # seconds for the process as a whole; it takes about one
 _CALLS = 50
@@ -26,20 +28,6 @@ _CALLS = 50
 
 class UnfitError(StageError):
     """The artifact cannot be loaded in a fresh process, or gives no answer there."""
-
-
-class Fitness(NamedTuple):
-    """What a fresh process found.
-
-    ``gap`` is the largest distance in probability from the recorded answers, ``load_seconds``
-    the time to load the model, ``milliseconds`` the median time of one image's answer on one
-    core, ``size`` the artifact's bytes.
-    """
-
-    gap: float
-    load_seconds: float
-    milliseconds: float
-    size: int
 
 
 def check(model: bytes, batch: KnownBatch, calls: int = _CALLS) -> Fitness:
@@ -59,7 +47,7 @@ def check(model: bytes, batch: KnownBatch, calls: int = _CALLS) -> Fitness:
 
 
 def _in_fresh_process(artifact: Path, recorded: Path, calls: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tasks.io.fitness", str(artifact), str(recorded), str(calls)]
+    command = [sys.executable, "-m", _MODULE, str(artifact), str(recorded), str(calls)]
     path = os.pathsep.join([str(_SOURCE), os.environ.get("PYTHONPATH", "")])
     try:
         done = subprocess.run(
