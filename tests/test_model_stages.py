@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -276,8 +277,8 @@ def test_every_test_image_is_answered_or_left_to_a_person(folder):
     lines = Path("reports/evaluate/answers.csv").read_text().splitlines()
     artifact = hashlib.sha256(b"a model").hexdigest()[:12]
     assert lines[0] == "id,row,actual,predicted,confidence,status"
-    assert lines[1].startswith(f"{artifact}-0,0,0,1,0.91") and lines[1].endswith(",answered")
-    assert lines[3].startswith(f"{artifact}-2,2,2,0,0.1") and lines[3].endswith(",to a person")
+    assert re.fullmatch(rf"{artifact}-0,0,0,1,0\.91\d*,answered", lines[1])
+    assert re.fullmatch(rf"{artifact}-2,2,2,0,0\.1\d*,to a person", lines[3])
     assert len(lines) == 101
     for part in ("test", "held_out"):
         points = Path(f"reports/evaluate/coverage/{part}.csv").read_text().splitlines()
