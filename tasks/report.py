@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tasks.core import report_evidently, report_pictures, report_words
+from tasks.core import abstention, disputed, report_evidently, report_pictures, report_words
 from tasks.core.report_evidently import Answers, Distances, Drift, View
 from tasks.core.report_images import data_uri
 from tasks.core.report_pictures import Picture
@@ -27,6 +27,8 @@ RAW = {
     results.PATHS["models"]: "every score of every model, by class too",
     results.ANSWERS: "true and predicted digit of every test image",
     results.RELIABILITY: "confidence and accuracy by bin",
+    results.PATHS["abstention"]: "the threshold for answers, and what it comes to",
+    results.ALL_ANSWERS: "every test image: the answer, its confidence, answered or to a person",
     results.PATHS["validation"]: "every expectation on the data and what was found",
 }
 """The files that the index leads to, and what each one holds."""
@@ -68,7 +70,7 @@ def main() -> None:
     """Write the figures, then the pages, the index last."""
     section, seed = params.section(Report, "report"), params.seed()
     found = results.read()
-    pictures = draw(found, section)
+    pictures = draw(found, section, seed)
     rows = sample(found, section.sample, np.random.default_rng(seed))
     drift = compare(found, rows, section.drift)
     wrong = mistakes(found, section.misclassified)
@@ -78,7 +80,7 @@ def main() -> None:
     print(f"{len(pictures)} figures, {columns}, {FOLDER / 'index.html'} written")
 
 
-def draw(found: Run, section: Report) -> list[Picture]:
+def draw(found: Run, section: Report, seed: int) -> list[Picture]:
     """Write ``reports/plots`` and return what is there."""
     images, labels = found.digits.train_images, found.digits.train_labels
     level = found.results.leaderboard[0]["level"]
@@ -87,6 +89,8 @@ def draw(found: Run, section: Report) -> list[Picture]:
         report_pictures.errors(found.results.leaderboard),
         report_pictures.confusion(found.answers),
         report_pictures.reliability(found.reliability, level),
+        report_pictures.coverage(found.coverage, found.results.abstention),
+        report_pictures.corrupted(found.digits.test_images[:4], seed),
         *report_pictures.courses(found.histories),
     ]
     for picture in pictures:
@@ -139,6 +143,8 @@ def mistakes(found: Run, limit: int) -> dict[str, Any]:
     """Return the ensemble's wrong answers on the test images, the most confident first."""
     probabilities = found.ensemble.test
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
+    given = abstention.answered(probabilities, found.results.abstention["chosen"]["threshold"])
+    doubtful = disputed.rows(found.labels)
     wrong = np.flatnonzero(predicted != found.labels)
     ordered = wrong[np.argsort(-confidence[wrong], kind="stable")]
     shown = [
@@ -148,6 +154,8 @@ def mistakes(found: Run, limit: int) -> dict[str, Any]:
             "predicted": int(predicted[row]),
             "confidence": float(confidence[row]),
             "of_label": float(probabilities[row, found.labels[row]]),
+            "answered": bool(given[row]),
+            "disputed": bool(doubtful[row]),
             "image": data_uri(found.digits.test_images[row]),
         }
         for row in ordered[:limit]
@@ -163,6 +171,9 @@ def summary(found: Run, pictures: list[Picture], drift: Drift) -> dict[str, Any]
     return {
         "verdict": report_words.verdict(said.decision, said.registration),
         "checks": report_words.checks(said.decision["rules"]),
+        "robustness": report_words.robustness(said.decision["robustness"]),
+        "robustness_images": said.decision["robustness"]["images"],
+        "abstention": said.abstention,
         "change": report_words.change(scores["accuracy"], said.decision["champion"]),
         "champion": said.decision["champion"],
         "registration": said.registration,

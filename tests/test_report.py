@@ -46,7 +46,29 @@ def decision(verdict: str, champion: dict[str, Any] | None = None) -> dict[str, 
         "reasons": [f"accuracy is 0.98 {HOSTILE}"],
         "rules": [rule],
         "champion": champion,
+        "robustness": {"images": 50, "kinds": {"blur": corrupted(0.7), "noise": corrupted(0.6)}},
     }
+
+
+def corrupted(accuracy: float) -> dict[str, Any]:
+    return {
+        "severities": [0.8, 1.2, 2],
+        "unit": "pixels",
+        "accuracy": [0.9, 0.8, accuracy],
+        "champion": [0.9, 0.85, 0.65],
+    }
+
+
+ABSTENTION = {
+    "chosen": {"threshold": 0.85, "coverage": 0.97, "risk": 0.001},
+    "test": {
+        "coverage": 0.95,
+        "risk": 0.02,
+        "answered": 114,
+        "errors": 2,
+        "disputed_errors": 1,
+    },
+}
 
 
 def registration(version: str = "v0.0.3") -> dict[str, Any]:
@@ -122,6 +144,7 @@ def write_results(labels: np.ndarray) -> None:
         "validation": validation,
         "decision": decision("refuse"),
         "registration": registration(),
+        "abstention": ABSTENTION,
     }
     for name, path in results.PATHS.items():
         files.write_json(path, content[name])
@@ -130,6 +153,9 @@ def write_results(labels: np.ndarray) -> None:
     files.write_bytes(
         results.RELIABILITY, b"confidence,accuracy,images\n0.8,0.75,60\n0.99,1.0,60\n"
     )
+    for path in results.CURVES.values():
+        files.write_bytes(path, b"coverage,risk,threshold\n0.95,0.02,0.6\n1.0,0.1,0.2\n")
+    files.write_bytes(results.ALL_ANSWERS, b"id,row\n")
     files.write_json(Path("reports/timing/baseline/svm.json"), {"seconds": 83.2})
 
 
@@ -188,6 +214,24 @@ def test_what_came_from_data_is_escaped(site: Path) -> None:
         tags = [tag for tag, _ in Page(site / name).tags]
         assert "script" not in tags, name
     assert "&lt;script&gt;alert(&#39;x&#39;)" in (site / "index.html").read_text()
+
+
+def test_the_index_tells_the_accuracy_on_corrupted_images_the_hardest_kind_first(index):
+    table = index.partition('id="robustness"')[2].partition("</table>")[0]
+    assert table.index("noise") < table.index("blur")
+    assert "60.00\u202f% (65.00\u202f%)" in table
+
+
+def test_the_index_tells_how_many_images_get_an_answer_and_how_many_of_those_are_wrong(index):
+    text = " ".join(re.sub("<[^>]*>", " ", index).split())
+    assert (
+        "95.00 % of the test images; 2 of those answers are wrong, 1 on labels that people dispute"
+    ) in text
+
+
+def test_a_wrong_answer_that_goes_to_a_person_says_so(site):
+    figures = (site / "figures.html").read_text()
+    assert 0 < figures.count("<br>to a person") <= figures.count("no. ")
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -157,6 +157,38 @@ def reliability(confidence: np.ndarray, rates: Sequence[Estimate]) -> str:
         return _svg(figure)
 
 
+def coverage(courses: Mapping[str, np.ndarray], marks: Mapping[str, tuple[float, float]]) -> str:
+    """Draw risk by coverage of each course, ``(points, 2)`` fractions, and a mark on each.
+
+    Coverage below 90 % is left out: nobody hands so many images to a person.
+    """
+    with _figure(3.4) as (figure, axes):
+        looks = zip(courses.items(), (("-", _VERMILION, "D"), ("--", _BLUE, "o")), strict=False)
+        for (name, course), (line, colour, shape) in looks:
+            x, y = (100 * course[course[:, 0] >= 0.9]).T
+            axes.plot(x, y, line, c=colour, lw=2, label=name)
+            axes.plot(*(100 * np.array(marks[name])), shape, c=colour, ms=7)
+        axes.set(xlabel="images that get an answer (%)", ylabel="wrong answers among them (%)")
+        axes.set(xlim=(90, 100), ylim=(0, None))
+        axes.legend(loc="upper left")
+        return _svg(figure)
+
+
+def grid(rows: Mapping[str, np.ndarray], columns: Sequence[str]) -> str:
+    """Draw a line of images ``(k, h, w)`` uint8 for each name; ``columns`` head equal parts."""
+    sheet = montage(list(rows.values()), len(next(iter(rows.values()))))
+    height, width = sheet.shape
+    with _figure(_WIDTH * height / width + 0.3) as (figure, axes):
+        axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="none")
+        axes.set_yticks((np.arange(len(rows)) + 0.5) * height / len(rows), list(rows))
+        axes.set_xticks((np.arange(len(columns)) + 0.5) * width / len(columns), columns)
+        axes.xaxis.tick_top()
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        return _svg(figure)
+
+
 def errors(rates: Sequence[Estimate]) -> str:
     """Draw each model's error rate with its interval on a logarithmic scale, first on top."""
     from matplotlib.ticker import FuncFormatter, NullFormatter

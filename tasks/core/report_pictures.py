@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tasks.core import metrics, plots
+from tasks.core.corruptions import CORRUPTIONS, corrupt
 from tasks.core.plots import Estimate, History
 from tasks.core.report_words import percent
 
@@ -70,6 +71,32 @@ def reliability(table: Table, level: float) -> Picture:
     )
     drawing = plots.reliability(table["confidence"], rates)
     return Picture("reliability", "Reliability of the ensemble", text, drawing)
+
+
+def coverage(curves: Mapping[str, Table], abstention: Mapping[str, Any]) -> Picture:
+    """Show how many answers are wrong by how many are given, and the chosen threshold."""
+    points = {name: np.stack([t["coverage"], t["risk"]], axis=1) for name, t in curves.items()}
+    outcomes = {"test images": abstention["test"], "held-out images": abstention["chosen"]}
+    marks = {name: (said["coverage"], said["risk"]) for name, said in outcomes.items()}
+    test = abstention["test"]
+    text = (
+        f"Risk by coverage. The marks are the threshold in use: {percent(test['coverage'])} of the "
+        f"test images get an answer, {test['errors']} of those {test['answered']} are wrong."
+    )
+    return Picture("coverage", "Risk by coverage", text, plots.coverage(points, marks))
+
+
+def corrupted(images: np.ndarray, seed: int) -> Picture:
+    """Show what each corruption does to a few images ``(k, 28, 28)`` uint8."""
+    severities = range(3)
+    rows = {
+        kind: np.concatenate([corrupt(images, kind, severity, seed) for severity in severities])
+        for kind in CORRUPTIONS
+    }
+    text = f"{len(rows)} kinds of corruption at three severities, on the same {len(images)} images."
+    return Picture(
+        "corruptions", "Corruptions", text, plots.grid(rows, ["mild", "medium", "strong"])
+    )
 
 
 def courses(histories: Mapping[str, Mapping[str, Table]]) -> list[Picture]:

@@ -22,6 +22,13 @@ class Check(NamedTuple):
     passed: bool
 
 
+class Corrupted(NamedTuple):
+    """One kind of corruption: at each severity what it is and the accuracy, champion's too."""
+
+    kind: str
+    steps: list[tuple[str, float, float | None]]
+
+
 class Expectations(NamedTuple):
     """How many expectations on the data were checked, and those that fail, in words."""
 
@@ -53,6 +60,18 @@ def checks(rules: Sequence[Mapping[str, Any]]) -> list[Check]:
         limit = f"{bound} {rule['threshold']:g}"
         found.append(Check(_sentence(name), f"{rule['value']:.4f}", limit, rule["passed"]))
     return found
+
+
+def robustness(said: Mapping[str, Any]) -> list[Corrupted]:
+    """Return the gate's accuracies on corrupted images, the hardest kind first."""
+    kinds = sorted(said["kinds"].items(), key=lambda item: sum(item[1]["accuracy"]))
+    return [Corrupted(kind, _steps(values)) for kind, values in kinds]
+
+
+def _steps(values: Mapping[str, Any]) -> list[tuple[str, float, float | None]]:
+    theirs = values["champion"] or [None] * len(values["accuracy"])
+    names = [f"{severity:g} {values['unit']}" for severity in values["severities"]]
+    return list(zip(names, values["accuracy"], theirs, strict=True))
 
 
 def expectations(report: Mapping[str, Any]) -> Expectations:

@@ -23,14 +23,16 @@ class Results(NamedTuple):
     validation: dict[str, Any]
     decision: dict[str, Any]
     registration: dict[str, Any]
+    abstention: dict[str, Any]
 
 
 class Run(NamedTuple):
     """Everything that the report is made of.
 
-    ``labels`` are those of the test images. ``member`` and ``embeddings`` are the first
-    member's. ``histories`` holds each network's epochs: the members together under
-    "members", every other under its own name. ``seconds`` is None where no time was taken.
+    ``labels`` are those of the test images. ``coverage`` holds points of risk by coverage.
+    ``member`` and ``embeddings`` are the first member's. ``histories`` holds each network's
+    epochs: the members together under "members", every other under its own name. ``seconds``
+    is None where no time was taken.
     """
 
     digits: dataset.Digits
@@ -41,6 +43,7 @@ class Run(NamedTuple):
     results: Results
     answers: Table
     reliability: Table
+    coverage: dict[str, Table]
     histories: dict[str, dict[str, Table]]
     seconds: dict[str, float | None]
 
@@ -51,10 +54,16 @@ PATHS = {
     "validation": Path("reports/validate/report.json"),
     "decision": Path("models/decision.json"),
     "registration": Path("models/registration.json"),
+    "abstention": Path("reports/evaluate/abstention.json"),
 }
 """Where each field of `Results` comes from."""
 ANSWERS = Path("reports/evaluate/confusion/ensemble.csv")
+ALL_ANSWERS = Path("reports/evaluate/answers.csv")
 RELIABILITY = Path("reports/evaluate/reliability/ensemble.csv")
+CURVES = {
+    "test images": Path("reports/evaluate/coverage/test.csv"),
+    "held-out images": Path("reports/evaluate/coverage/held_out.csv"),
+}
 _EMBEDDINGS = models.ENSEMBLE / "embeddings.npz"
 
 
@@ -75,6 +84,7 @@ def read() -> Run:
         results=Results(**{name: files.read_json(path) for name, path in PATHS.items()}),
         answers=_table(ANSWERS),
         reliability=_table(RELIABILITY),
+        coverage={name: _table(path) for name, path in CURVES.items()},
         histories=_histories(),
         seconds={model.name: _seconds(model) for model in models.every()},
     )
