@@ -36,6 +36,16 @@ def _parser() -> argparse.ArgumentParser:
         help="first write the values of this profile of params.yaml into params.yaml",
     )
     train.set_defaults(command=_train)
+
+    text = "say in words what would run now, and what has run since a commit, and why"
+    explain = commands.add_parser("explain", help=text, description=text)
+    explain.add_argument(
+        "rev",
+        metavar="REV",
+        nargs="?",
+        help="the commit, branch or tag to compare dvc.lock with (HEAD if none is named)",
+    )
+    explain.set_defaults(command=_explain)
     return parser
 
 
@@ -43,6 +53,12 @@ def _train(options: argparse.Namespace) -> int:
     from flows.run import train
 
     return train(options.profile)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from flows.explain import explain
+
+    return explain(options.rev)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from flows import reasons
 from flows.graph import Stage, open_repo
 from tasks.io.files import read_json, write_bytes, write_json
 
@@ -47,21 +48,22 @@ def folder(root: Path) -> Path:
 
 
 def run(stage: Stage, root: Path, say: Callable[[str], None]) -> Outcome:
-    """Let DVC bring ``stage`` up to date; each line that it prints goes to ``say``."""
+    """Let DVC bring ``stage`` up to date; why, and each line that it prints, goes to ``say``."""
     log = folder(root) / f"{stage.name}.log"
     log.unlink(missing_ok=True)
     start = time.monotonic()
     with follow(log, say):
-        state, error = _reproduce(stage.name, root, log)
+        state, error = _reproduce(stage, root, log, say)
     return Outcome(stage.name, state, time.monotonic() - start, error)
 
 
-def _reproduce(name: str, root: Path, log: Path) -> tuple[str, str]:
+def _reproduce(stage: Stage, root: Path, log: Path, say: Callable[[str], None]) -> tuple[str, str]:
     from dvc.exceptions import DvcException
 
+    options = {"repro_fn": _saying_why(stage, say), "run_env": _environment(log)}
     try:
         with open_repo(root) as repo:
-            changed = repo.reproduce([name], single_item=True, run_env=_environment(log))
+            changed = repo.reproduce([stage.name], single_item=True, **options)
     except DvcException as error:
         return _failure(error, log)
     except Exception:  # a defect: the run has to end in order all the same, and show it
@@ -70,6 +72,19 @@ def _reproduce(name: str, root: Path, log: Path) -> tuple[str, str]:
         return CACHED, ""
     # Only a command that really started leaves a log; DVC's run cache starts none.
     return (RAN if log.exists() else RESTORED), ""
+
+
+def _saying_why(stage: Stage, say: Callable[[str], None]) -> Callable[..., Any]:
+    """Return DVC's own step of reproducing a stage, with the reason said before it."""
+    from dvc.repo.reproduce import _reproduce_stage
+
+    def reproduce(of_dvc: Any, **options: Any) -> Any:
+        # Here DVC has loaded the stage and holds its lock, so that asking costs milliseconds.
+        if why := reasons.why(of_dvc, stage):
+            say(f"why: {why}")
+        return _reproduce_stage(of_dvc, **options)
+
+    return reproduce
 
 
 def _failure(error: BaseException, log: Path) -> tuple[str, str]:

@@ -2,8 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ class Stage:
     outs: tuple[Path, ...]
     retries: int = 0
     """How often a failed command is worth another try: ``meta: {retries: n}``."""
+    makers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Each dependency that other stages make, as ``dvc.yaml`` names it, and these stages."""
 
     @property
     def group(self) -> str:
@@ -84,11 +86,22 @@ def read(repo: Any) -> Graph:
 
 
 def _stage(stage: Any, graph: Any) -> Stage:
+    upstream = sorted(graph.successors(stage), key=lambda other: other.addressing)
     return Stage(
         name=stage.addressing,
-        upstream=tuple(sorted(other.addressing for other in graph.successors(stage))),
+        upstream=tuple(other.addressing for other in upstream),
         outs=tuple(Path(out.fs_path) for out in stage.outs),
         retries=_retries(stage),
+        makers={dep.def_path: makers for dep in stage.deps if (makers := _makers(dep, upstream))},
+    )
+
+
+def _makers(dep: Any, upstream: list[Any]) -> tuple[str, ...]:
+    # A dependency may be a folder around several stages' outputs, or a file within one of them.
+    return tuple(
+        stage.addressing
+        for stage in upstream
+        if any(dep.fs.overlaps(dep.fs_path, out.fs_path) for out in stage.outs)
     )
 
 
