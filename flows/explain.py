@@ -7,7 +7,17 @@ from typing import Any
 
 from flows import graph
 from flows.history import changed_lines
-from flows.reasons import MEMBER, Lines, Reasons, Record, between, of_stage, recorded
+from flows.reasons import (
+    MEMBER,
+    Lines,
+    Reasons,
+    Record,
+    between,
+    first_of,
+    of_stage,
+    recorded,
+    shared,
+)
 from tasks.io import git
 from tasks.io.stage import StageError
 
@@ -31,18 +41,18 @@ def explain(rev: str | None = None) -> int:
     """
     from dvc.repo import lock_repo
 
-    with graph.open_repo() as repo:
+    with graph.open_repo() as repo, lock_repo(repo):  # no stage that ends is noted in part
         root, stages = Path(repo.root_dir), graph.read(repo)
         commit = _commit(root, rev) if rev else _head(root)
         lines = cache(partial(changed_lines, root))
-        with lock_repo(repo):  # no stage that ends meanwhile is noted in part
-            reasons, today = _reasons(repo, stages, lines), _read(root)
-    print(*would_run(stages, reasons), "", sep="\n")
-    if not commit:
-        print("what has run since is not known: there is no commit to compare with")
-        return 0
-    then = _read_commit(root, commit)
-    print(*has_run(then, today, f"{rev or 'HEAD'} ({commit[:7]})", stages, lines), sep="\n")
+        reasons, today = _reasons(repo, stages, lines), _read(root)
+    shown = [*would_run(stages, reasons), ""]
+    if commit:
+        then, since = _read_commit(root, commit), f"{rev or 'HEAD'} ({commit[:7]})"
+        shown += has_run(then, today, since, stages, lines)
+    else:
+        shown += ["what has run since is not known: there is no commit to compare with"]
+    print(*shown, sep="\n")
     return 0
 
 
@@ -128,12 +138,13 @@ def _why(name: str, then: Records, today: Records, stages: graph.Graph, lines: L
         for path, names in makers.items()
     }
     found = between(then[name], today[name], ran, lines)
-    return found if found.words() else Reasons((_other_outputs(then[name], today[name]),))
+    return found if found.words() else Reasons((_other_outputs(name, then[name], today[name]),))
 
 
-def _other_outputs(then: Record, today: Record) -> str:
-    paths = [path for path in today.outs if today.outs[path] != then.outs.get(path)]
-    return f"nothing that it goes by changed, but what it left: {', '.join(paths)}"
+def _other_outputs(name: str, then: Record, today: Record) -> str:
+    changed = (path for path in today.outs if today.outs[path] != then.outs.get(path))
+    left = first_of(shared(path, name.partition("@")[2]) for path in changed)
+    return f"ran with nothing changed, and left another {left}"
 
 
 def _grouped(reasons: Mapping[str, Reasons], known: Collection[str]) -> Iterator[str]:

@@ -48,10 +48,9 @@ class Reasons:
 
     def words(self) -> tuple[str, ...]:
         """Return one text a reason, root causes first."""
-        by_makers: dict[tuple[str, ...], list[str]] = {}
-        for path, makers in self.made.items():
-            by_makers.setdefault(makers, []).append(path)
-        return (*self.own, *(_made(paths, makers) for makers, paths in by_makers.items()))
+        single = {path: makers[0] for path, makers in self.made.items() if len(makers) == 1}
+        folders = {path: makers for path, makers in self.made.items() if path not in single}
+        return (*self.own, *_by_stages(single), *_by_members(folders))
 
 
 def recorded(entry: Mapping[str, Any]) -> Record:
@@ -106,23 +105,35 @@ def why(stage: Any, node: Stage) -> str:
     return "; ".join(of_stage(stage, node, lines).words()).replace(MEMBER, node.member)
 
 
+def shared(path: str, member: str) -> str:
+    """Return ``path`` with ``<member>`` for ``member``, where that names a file or folder."""
+    parts = [PurePosixPath(part) for part in path.split("/")]
+    named = [MEMBER + part.suffix if part.stem == member else part.name for part in parts]
+    return "/".join(named) if member else path
+
+
+def first_of(paths: Iterable[str]) -> str:
+    """Return ``data/a and 2 more``."""
+    first, *rest = paths
+    return f"{first} and {len(rest)} more" if rest else first
+
+
 def _of_stage(stage: Any, node: Stage, lines: Lines) -> Reasons:
-    entry = (stage.dvcfile.lockfile_contents.get("stages") or {}).get(stage.name)
-    if entry is None:
+    if not any(file.hash_info for file in (*stage.deps, *stage.outs)):
         return Reasons((NEVER_RAN,))
-    found = between(_then(stage, entry), _now(stage), node.makers, lines)
+    found = between(_then(stage), _now(stage), node.makers, lines)
     always = ["runs every time, as dvc.yaml says (always_changed)"] if stage.always_changed else []
     return Reasons((*always, *found.own, *_outputs(stage, node.member)), found.made)
 
 
-def _then(stage: Any, entry: Mapping[str, Any]) -> Record:
+def _then(stage: Any) -> Record:
     """Return what ``dvc.lock`` has of the dependencies that the stage still has.
 
     One that was taken from ``dvc.yaml`` is no reason for DVC to run the stage.
     """
     files, params = _split(stage)
     return Record(
-        command=_command(entry.get("cmd")),
+        command=_last_command(stage) if stage.cmd_changed else _command(stage.cmd),
         params=_leaves_of_files({dep.def_path: dep.hash_info.value or {} for dep in params}),
         deps={dep.def_path: dep.hash_info.value for dep in files if dep.hash_info},
         outs={},
@@ -146,6 +157,11 @@ def _split(stage: Any) -> tuple[list[Any], list[Any]]:
     deps = [] if stage.frozen else stage.deps  # of a frozen stage DVC looks at none
     files = [dep for dep in deps if not isinstance(dep, ParamsDependency)]
     return files, [dep for dep in deps if isinstance(dep, ParamsDependency)]
+
+
+def _last_command(stage: Any) -> str:
+    # DVC has put the rest of the lock file's entry into the stage.
+    return _command(stage.dvcfile.lockfile_contents["stages"][stage.name]["cmd"])
 
 
 def _command(command: str | list[str] | None) -> str:
@@ -221,23 +237,34 @@ def _few(texts: list[str]) -> list[str]:
     return texts if rest <= 1 else [*texts[:SHOWN], f"{rest} more files changed"]
 
 
-def _made(paths: list[str], makers: tuple[str, ...]) -> str:
-    if len(makers) == 1:
-        return f"{_first(paths)} changed, because {makers[0]} ran again"
-    groups = " and ".join(dict.fromkeys(name.partition("@")[0] for name in makers))
-    return f"{_first(paths)} changed, because members of {groups} ran again, came or went"
+def _by_stages(made: Mapping[str, str]) -> Iterator[str]:
+    if made:
+        yield f"{first_of(made)} changed, because {_and(made.values())} ran again"
+
+
+def _by_members(made: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    # Of a folder around several stages' outputs DVC keeps one hash, which tells no more.
+    if made:
+        names = (name.partition("@")[0] for makers in made.values() for name in makers)
+        text = f"{first_of(made)} changed, because members of {_and(names)}"
+        yield f"{text} ran again, came or went"
+
+
+def _and(names: Iterable[str]) -> str:
+    *others, last = dict.fromkeys(names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _outputs(stage: Any, member: str) -> Iterator[str]:
     by_state: dict[str, list[str]] = {}
     for out in stage.outs:
         if state := _state(out):
-            by_state.setdefault(state, []).append(_shared(out.def_path, member))
+            by_state.setdefault(state, []).append(shared(out.def_path, member))
     for state, paths in by_state.items():
         if len(paths) == 1:
             yield f"output {paths[0]} is {state}"
         else:
-            what = "all outputs" if len(paths) == len(stage.outs) else f"outputs {_first(paths)}"
+            what = "all outputs" if len(paths) == len(stage.outs) else f"outputs {first_of(paths)}"
             yield f"{what} are {state}"
 
 
@@ -249,15 +276,3 @@ def _state(out: Any) -> str:
         return "missing"
     words = {"deleted": "missing", "not in cache": "not in DVC's cache", "modified": "modified"}
     return words[status] if status else ""
-
-
-def _shared(path: str, member: str) -> str:
-    """Return ``path`` with ``<member>`` for ``member``, where that names a file or folder."""
-    parts = [PurePosixPath(part) for part in path.split("/")]
-    named = [MEMBER + part.suffix if part.stem == member else part.name for part in parts]
-    return "/".join(named) if member else path
-
-
-def _first(paths: Iterable[str]) -> str:
-    first, *rest = paths
-    return f"{first} and {len(rest)} more" if rest else first
