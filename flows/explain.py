@@ -23,7 +23,7 @@ from tasks.io.stage import StageError
 
 LOCK = "dvc.lock"
 
-BUSY = Reasons(("runs at this moment, or another command has its files in use",))
+BUSY = Reasons(("runs at this moment",))
 FIRST = Reasons(("ran for the first time",))
 
 Records = dict[str, Record]
@@ -42,10 +42,10 @@ def explain(rev: str | None = None) -> int:
     from dvc.repo import lock_repo
 
     with graph.open_repo() as repo, lock_repo(repo):  # no stage that ends is noted in part
-        root, stages = Path(repo.root_dir), graph.read(repo)
-        commit = _commit(root, rev) if rev else _head(root)
-        lines = cache(partial(changed_lines, root))
-        reasons, today = _reasons(repo, stages, lines), _read(root)
+        root = Path(repo.root_dir)
+        commit, today = _commit(root, rev) if rev else _head(root), _read(root)
+        stages, lines = graph.read(repo), cache(partial(changed_lines, root))
+        reasons = _reasons(repo, stages, lines)
     shown = [*would_run(stages, reasons), ""]
     if commit:
         then, since = _read_commit(root, commit), f"{rev or 'HEAD'} ({commit[:7]})"
@@ -197,16 +197,19 @@ def _commit(root: Path, rev: str) -> str:
 
 def _read(root: Path) -> Records | None:
     file = root / LOCK
-    return _parse(file.read_bytes(), LOCK) if file.exists() else None
+    hint = f"`git checkout {LOCK}` brings back the committed one"
+    return _parse(file.read_bytes(), LOCK, hint) if file.exists() else None
 
 
 def _read_commit(root: Path, commit: str) -> Records | None:
     if not git.run(root, "ls-tree", "--name-only", commit, "--", LOCK):
         return None
-    return _parse(git.content(root, commit, f"./{LOCK}"), f"{LOCK} of {commit[:7]}")
+    return _parse(
+        git.content(root, commit, f"./{LOCK}"), f"{LOCK} of {commit[:7]}", "name another commit"
+    )
 
 
-def _parse(text: bytes, where: str) -> Records:
+def _parse(text: bytes, where: str, hint: str) -> Records:
     from dvc.dvcfile import Lockfile
     from dvc.exceptions import DvcException
     from dvc.utils.serialize import parse_yaml
@@ -214,5 +217,7 @@ def _parse(text: bytes, where: str) -> Records:
     try:
         content = Lockfile.validate(parse_yaml(text.decode(), where), where)
     except (DvcException, UnicodeDecodeError) as error:
-        raise StageError(f"{where}: expected a lock file as DVC writes it; {error}") from None
+        raise StageError(
+            f"{where}: expected a lock file as DVC writes it; {error}; {hint}"
+        ) from None
     return {name: recorded(entry) for name, entry in content.get("stages", {}).items()}

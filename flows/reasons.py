@@ -92,11 +92,11 @@ def of_stage(stage: Any, node: Stage, lines: Lines) -> Reasons:
     Raises
     ------
     dvc.lock.LockError
-        If another command writes the stage's files at this moment.
+        If another command writes the stage's outputs at this moment.
     """
     from dvc.stage.decorators import rwlocked
 
-    return rwlocked(read=["deps", "outs"])(_of_stage)(stage, node, lines)
+    return rwlocked(read=["outs"])(_of_stage)(stage, node, lines)
 
 
 def why(stage: Any, node: Stage) -> str:

@@ -34,7 +34,7 @@ def run(root, stage=INGEST):
 
 def test_a_stage_that_runs_says_so_and_its_lines_are_passed_on(toy):
     outcome, lines = run(toy)
-    assert (outcome.state, lines) == (RAN, ["ingest starts"])
+    assert (outcome.state, lines) == (RAN, ["why: never ran here", "ingest starts"])
     assert (toy / "data/ingest").read_text() == "ingest"
 
 
@@ -49,7 +49,7 @@ def test_a_stage_whose_result_dvc_has_from_before_is_restored(toy):
     (toy / "data/ingest").unlink()
     (toy / "dvc.lock").unlink()
     outcome, lines = run(toy)
-    assert (outcome.state, lines) == (RESTORED, [])
+    assert (outcome.state, lines) == (RESTORED, ["why: never ran here"])
     assert (toy / "data/ingest").read_text() == "ingest"
 
 
@@ -64,9 +64,9 @@ def test_a_command_that_cannot_start_is_a_failure_with_the_shells_words(toy):
     (toy / "dvc.yaml").write_text(text.replace("python step.py ingest", "nowhere ingest"))
     outcome, lines = run(toy)
     assert outcome.state == FAILED
-    assert lines == outcome.error.splitlines()
-    assert "nowhere" in lines[0]
-    assert "not found" in lines[0]
+    assert lines == ["why: never ran here", *outcome.error.splitlines()]
+    assert "nowhere" in lines[1]
+    assert "not found" in lines[1]
 
 
 def test_a_missing_dependency_is_a_failure_with_dvcs_words(toy):
