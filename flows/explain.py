@@ -46,7 +46,7 @@ def explain(rev: str | None = None) -> int:
         commit, today = _commit(root, rev) if rev else _head(root), _read(root)
         stages, lines = graph.read(repo), cache(partial(changed_lines, root))
         reasons = _reasons(repo, stages, lines)
-    shown = [*would_run(stages, reasons), ""]
+    shown = [*would_run(stages, reasons, today), ""]
     if commit:
         then, since = _read_commit(root, commit), f"{rev or 'HEAD'} ({commit[:7]})"
         shown += has_run(then, today, since, stages, lines)
@@ -56,17 +56,19 @@ def explain(rev: str | None = None) -> int:
     return 0
 
 
-def would_run(stages: graph.Graph, reasons: Mapping[str, Reasons]) -> Iterator[str]:
+def would_run(
+    stages: graph.Graph, reasons: Mapping[str, Reasons], today: Records | None
+) -> Iterator[str]:
     """Yield what would run now and why, what may follow, and how much is up to date."""
     would, follow = _outdated(stages, reasons)
-    if not would:
-        yield f"nothing would run now: all {len(stages)} stages are up to date"
-        return
-    yield "would run now"
+    fresh = len(stages) - len(would) - len(follow)
+    yield "would run now" if would else "nothing would run now"
     yield from _grouped(would, stages)
     if follow:
         yield f"  may follow: {_named(follow, stages)}"
-    yield f"  up to date: {len(stages) - len(would) - len(follow)} of {len(stages)} stages"
+    if gone := [name for name in today or {} if name not in stages]:
+        yield f"  gone from dvc.yaml: {_named(gone, [*stages, *gone])}"
+    yield f"  up to date: {fresh} of {len(stages)} stages"
 
 
 def has_run(

@@ -18,7 +18,7 @@ from flows.reasons import Record, between
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
 CODE = "deps: [data/ingest, data/validate, tool.py]\n    outs: [models/baseline]"
-NOTHING_NOW = "nothing would run now: all 8 stages are up to date"
+NOTHING_NOW = ["nothing would run now", "  up to date: 8 of 8 stages"]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def refused(capsys, *arguments):
 
 
 def test_when_nothing_changed_that_is_said(toy, capsys):
-    assert run(capsys) == [[NOTHING_NOW], ["nothing has run since HEAD (#)"]]
+    assert run(capsys) == [NOTHING_NOW, ["nothing has run since HEAD (#)"]]
 
 
 def test_a_changed_parameter_is_told_from_what_to_what_and_what_may_follow(toy, capsys):
@@ -153,6 +153,18 @@ def test_a_new_stage_never_ran(toy, capsys):
     ]
 
 
+def test_a_stage_that_is_gone_from_the_graph_is_told_and_reaches_what_read_it(toy, capsys):
+    change("params.yaml", "members: [a, b, c]\n\n", "members: [a, b]\n\n")
+    shutil.rmtree(toy / "models/train/c")
+    assert run(capsys)[0] == [
+        "would run now",
+        "  ensemble: models/train changed, because members of train ran again, came or went",
+        "  may follow: report",
+        "  gone from dvc.yaml: train@c",
+        "  up to date: 5 of 7 stages",
+    ]
+
+
 def test_a_deleted_output_is_told_and_is_no_reason_of_the_next_stage(toy, capsys):
     (toy / "data/ingest").unlink()
     assert run(capsys)[0] == [
@@ -212,7 +224,7 @@ def test_the_root_cause_stands_before_what_followed_from_it(toy, capsys):
     change("step.py", "text(name +", "text('again' + name +")
     graph.open_repo().reproduce()
     now, since = run(capsys)
-    assert now == [NOTHING_NOW]
+    assert now == NOTHING_NOW
     assert since == [
         "has run since HEAD (#)",
         "  train (3 members): train.epochs 10 -> 3",
