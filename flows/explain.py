@@ -84,7 +84,7 @@ def has_run(
     if then is None:
         yield f"all {len(today)} stages in {LOCK} have run since {since}, which has no {LOCK}"
         return
-    ran = [name for name in [*stages, *(today.keys() - stages)] if _differs(name, then, today)]
+    ran = [name for name in dict.fromkeys([*stages, *today]) if _differs(name, then, today)]
     gone = [name for name in then if name not in today]
     yield f"has run since {since}" if ran else f"nothing has run since {since}"
     yield from _grouped({name: _why(name, then, today, stages, lines) for name in ran}, today)

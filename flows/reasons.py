@@ -133,7 +133,7 @@ def _then(stage: Any) -> Record:
     """
     files, params = _split(stage)
     return Record(
-        command=_last_command(stage) if stage.cmd_changed else _command(stage.cmd),
+        command=_last_command(stage),
         params=_leaves_of_files({dep.def_path: dep.hash_info.value or {} for dep in params}),
         deps={dep.def_path: dep.hash_info.value for dep in files if dep.hash_info},
         outs={},
@@ -160,7 +160,9 @@ def _split(stage: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _last_command(stage: Any) -> str:
-    # DVC has put the rest of the lock file's entry into the stage.
+    if not getattr(stage, "cmd_changed", False):  # what `dvc add` made has no command at all
+        return _command(stage.cmd)
+    # DVC has put all of the lock file's entry into the stage, but this.
     return _command(stage.dvcfile.lockfile_contents["stages"][stage.name]["cmd"])
 
 

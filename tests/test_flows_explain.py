@@ -134,6 +134,20 @@ def test_a_dependency_that_is_new_in_the_graph_is_told(toy, capsys):
     assert run(capsys)[0][1] == "  baseline: code step.py is a new dependency"
 
 
+def test_data_that_dvc_add_took_is_told_as_data_that_no_stage_makes(toy, capsys):
+    (toy / "mine.csv").write_text("1")
+    graph.open_repo().add("mine.csv")
+    change("dvc.yaml", CODE, CODE.replace("tool.py", "mine.csv"))
+    assert log_of(toy, "baseline")[0] == "why: mine.csv is a new dependency"
+    (toy / "mine.csv").write_text("2")
+    assert run(capsys)[0][1:4] == [
+        "  mine.csv.dvc: output mine.csv is modified",
+        "  baseline: mine.csv changed (# -> #)",
+        "  may follow: report",
+    ]
+    assert log_of(toy, "mine.csv.dvc") == ["why: output mine.csv is modified"]
+
+
 def test_a_changed_command_is_told_by_the_words_that_changed(toy, capsys):
     change("dvc.yaml", "cmd: python step.py train-", "cmd: python -u step.py train-")
     change("dvc.yaml", "step.py validate", "step.py check")

@@ -46,6 +46,17 @@ def test_a_stage_waits_for_those_whose_files_it_reads(stages):
     }
 
 
+def test_a_stage_knows_who_makes_what_it_reads(stages):
+    assert stages["train@b"].makers == {"data/ingest": ("ingest",), "data/validate": ("validate",)}
+    assert stages["ensemble"].makers == {"models/train": ("train@a", "train@b", "train@c")}
+
+
+def test_a_file_within_an_output_is_made_by_its_stage_and_a_neighbour_of_like_name_is_not(toy):
+    change(toy / "dvc.yaml", "deps: [models/train]", "deps: [models/baseline/x, models/trainer]")
+    makers = graph.read(graph.open_repo())["ensemble"].makers
+    assert makers == {"models/baseline/x": ("baseline",)}
+
+
 def test_a_stage_knows_its_outputs(toy, stages):
     assert stages["train@b"].outs == (toy / "models/train/b/model",)
 
