@@ -214,6 +214,30 @@ def test_an_output_that_the_cache_lacks_is_told(toy, capsys):
     assert "  report: output reports/index.html is not in DVC's cache" in run(capsys)[0]
 
 
+def test_in_a_fresh_clone_outputs_are_missing_rather_than_not_in_the_cache(toy, capsys):
+    shutil.rmtree(toy / ".dvc/cache")
+    shutil.rmtree(toy / "models")
+    now = run(capsys)[0]
+    assert "  ensemble: output models/ensemble is missing" in now
+    assert "  train (3 members): output models/train/<member>/model is missing" in now
+
+
+def test_a_stage_that_lacks_all_of_its_outputs_says_that(toy, capsys):
+    change("dvc.yaml", "outs: [models/baseline]", "outs: [models/baseline, tool.txt]")
+    change("dvc.yaml", "step.py baseline", "step.py b tool.txt data/ingest && python step.py b")
+    graph.open_repo().reproduce("baseline", single_item=True)
+    (toy / "tool.txt").unlink()
+    (toy / "models/baseline").unlink()
+    assert run(capsys)[0][1] == "  baseline: all outputs are missing"
+
+
+def test_a_dependency_that_changed_by_another_way_than_a_run_is_not_laid_to_a_stage(toy, capsys):
+    lock = (toy / "dvc.lock").read_text().split("  report:")
+    lock[1] = re.sub("md5: [0-9a-f]{32}", "md5: " + "0" * 32, lock[1], count=1)
+    (toy / "dvc.lock").write_text("  report:".join(lock))
+    assert run(capsys)[1][1] == "  report: models/baseline changed (# -> #)"
+
+
 def test_a_stage_whose_upstream_alone_ran_again_says_so(toy, capsys):
     change("params.yaml", "data: web", "data: disk")
     change("step.py", "text(name +", "text('again' + name +")
