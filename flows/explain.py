@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import graph
-from flows.history import changed_lines
+from flows.line_counts import changed_lines
 from flows.reasons import (
     MEMBER,
     Lines,

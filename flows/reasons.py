@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flows.graph import Stage
-from flows.history import changed_lines
+from flows.line_counts import changed_lines
 
 MEMBER = "<member>"
 """Stands in a path for the name of a matrix' member, so that members' reasons can be equal."""
