@@ -11,7 +11,7 @@ import toy_pipeline
 
 from flows import execute, explain, graph
 from flows.__main__ import main
-from flows.history import changed_lines
+from flows.line_counts import changed_lines
 from flows.reasons import Record, between
 
 # Raised inside DVC by a library of its own.
