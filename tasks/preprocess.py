@@ -1,16 +1,21 @@
-"""Stage ``preprocess``: images at the models' size, and a fold for every training image.
+"""Stage ``preprocess``: images at the models' size, reviewed labels, a fold for every image.
+
+Folds are dealt before reviews are applied: what a person decides on one image moves no other
+image to another fold.
 
 The test labels stay where `ingest` put them: this stage does not read them.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from pydantic import Field
 
+from tasks.core import label_reviews
 from tasks.core.resize import to_square
 from tasks.io import files, params
+from tasks.io import label_reviews as review_file
 from tasks.io.stage import StageError, run
 
 INPUT = Path("data/ingest")
@@ -29,14 +34,33 @@ def main() -> None:
     """Write the images, the training labels and the folds to data/preprocess."""
     section, seed = params.section(Preprocess, "preprocess"), params.seed()
     require_valid(files.read_json(REPORT))
-    labels = files.read_array(INPUT / "train_labels.npy", np.uint8, (None,))
-    for split, rows in (("train", len(labels)), ("test", None)):
-        name = f"{split}_images.npy"
-        images = files.read_array(INPUT / name, np.uint8, (rows, None, None))
-        files.write_array(OUTPUT / name, to_square(images, section.size))
+    published = files.read_array(INPUT / "train_labels.npy", np.uint8, (None,))
+    images = _images("train", len(published), section.size)
+    found = review_file.read(images, published)
+    rows, labels = label_reviews.apply(published, found.reviews)
+    files.write_array(OUTPUT / "train_images.npy", images[rows])
+    files.write_array(OUTPUT / "test_images.npy", _images("test", None, section.size))
     files.write_array(OUTPUT / "train_labels.npy", labels)
-    files.write_array(OUTPUT / "folds.npy", held_out_folds(labels, section.folds, seed))
-    print(f"preprocessed {len(labels)} training images into {section.folds} folds")
+    files.write_array(OUTPUT / "folds.npy", held_out_folds(published, section.folds, seed)[rows])
+    files.write_array(OUTPUT / "rows.npy", rows)
+    counts = _counts(found)
+    files.write_json(OUTPUT / "reviews.json", {**counts, "sha256": found.sha256})
+    print(f"preprocessed {len(rows)} training images into {section.folds} folds")
+    print(
+        f"labels reviewed: {counts['exclude']} excluded, {counts['correct']} corrected,"
+        f" {counts['beyond']} left out (beyond data.train_rows)"
+    )
+
+
+def _images(split: str, rows: int | None, size: int) -> np.ndarray:
+    path = INPUT / f"{split}_images.npy"
+    return to_square(files.read_array(path, np.uint8, (rows, None, None)), size)
+
+
+def _counts(found: review_file.Reviews) -> dict[str, int]:
+    actions = [review.action for review in found.reviews]
+    counts = {action: actions.count(action) for action in get_args(label_reviews.Action)}
+    return {**counts, "beyond": found.beyond}
 
 
 def require_valid(report: object) -> None:

@@ -27,6 +27,7 @@ SNAPSHOT = (
     "dvc.yaml",
     "dvc.lock",
     "params.yaml",
+    "data/label_reviews.csv",
     "pyproject.toml",
     "requirements.lock",
     ".dvc/config",

@@ -30,6 +30,7 @@ RAW = {
     results.PATHS["abstention"]: "the threshold for answers, and what it comes to",
     results.ALL_ANSWERS: "every test image: the answer, its confidence, answered or to a person",
     results.PATHS["validation"]: "every expectation on the data and what was found",
+    results.PATHS["labels"]: "how many training labels are suspect, and the reviews applied",
 }
 """The files that the index leads to, and what each one holds."""
 
@@ -189,6 +190,7 @@ def summary(found: Run, pictures: list[Picture], drift: Drift) -> dict[str, Any]
         "rows": said.validation["rows"],
         "expectations": report_words.expectations(said.validation),
         "drift": drift,
+        "labels": said.labels,
         "pictures": pictures,
         "files": {path.as_posix(): text for path, text in RAW.items()},
     }

@@ -1,14 +1,18 @@
-"""Stage preprocess: folds, sizes, and what it refuses."""
+"""Stage preprocess: folds, sizes, reviewed labels, and what it refuses."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tasks import preprocess
+from tasks.core.label_reviews import COLUMNS, fingerprints
 from tasks.io import files
 from tasks.io.stage import StageError
 
+FOLDS = "20123112233233032131200122313133323020121120113320010102001303202013021213130200"
+"""As they were dealt before there were reviews: trained members belong to them."""
 PARAMS = "seed: 3\npreprocess: {folds: 4, size: 28}\n"
 
 
@@ -22,7 +26,21 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files.write_array(folder / "train_labels.npy", np.arange(80, dtype=np.uint8) % 10)
     files.write_array(folder / "test_images.npy", random.integers(0, 256, (20, 28, 28), np.uint8))
     files.write_json(Path("reports/validate/report.json"), {"success": True})
+    review()
     return tmp_path
+
+
+def review(*lines: str) -> bytes:
+    """Write the file of reviews with ``lines`` and return it."""
+    content = "".join(f"{line}\n" for line in (",".join(COLUMNS), *lines)).encode()
+    files.write_bytes(Path("data/label_reviews.csv"), content)
+    return content
+
+
+def line(row: int, decision: str) -> str:
+    """Return a line on a row of the project's data, whose labels are the rows modulo 10."""
+    images = np.load("data/ingest/train_images.npy")
+    return f"{row},{fingerprints(images[[row]])[0]},{row % 10},{decision},A. Reader,2026-01-31,seen"
 
 
 def output(name: str) -> np.ndarray:
@@ -53,6 +71,62 @@ def test_two_runs_write_the_same_bytes_and_another_seed_others(project: Path) ->
     Path("params.yaml").write_text(PARAMS.replace("seed: 3", "seed: 4"))
     preprocess.main()
     assert Path("data/preprocess/folds.npy").read_bytes() != first
+
+
+def test_without_reviews_the_bytes_are_those_of_the_data_and_every_row_is_kept(
+    project: Path,
+) -> None:
+    preprocess.main()
+    assert output("rows").dtype == np.int32
+    assert output("rows").tolist() == list(range(80))
+    assert "".join(map(str, output("folds"))) == FOLDS
+    assert output("train_labels").tolist() == [row % 10 for row in range(80)]
+
+
+def test_an_excluded_row_is_left_out_and_moves_no_other_to_another_fold(project: Path) -> None:
+    preprocess.main()
+    images, folds = output("train_images"), output("folds")
+    review(line(7, "exclude,"), line(40, "exclude,"))
+    preprocess.main()
+    kept = np.delete(np.arange(80), [7, 40])
+    assert output("rows").tolist() == kept.tolist()
+    assert output("train_labels").tolist() == (kept % 10).tolist()
+    np.testing.assert_array_equal(output("train_images"), images[kept])
+    np.testing.assert_array_equal(output("folds"), folds[kept])
+
+
+def test_a_corrected_label_is_changed_and_nothing_else_is(project: Path) -> None:
+    preprocess.main()
+    before = {name: output(name) for name in ("train_images", "train_labels", "folds", "rows")}
+    review(line(7, "correct,1"))
+    preprocess.main()
+    assert output("train_labels")[7] == 1
+    assert output("train_labels").dtype == np.uint8
+    before["train_labels"][7] = 1
+    for name, array in before.items():
+        np.testing.assert_array_equal(output(name), array)
+
+
+def test_what_the_reviews_did_is_counted_and_said(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    far = f"80,{'0' * 16},3,exclude,,A. Reader,2026-01-31,seen"
+    content = review(line(7, "exclude,"), line(8, "exclude,"), line(9, "correct,1"), far)
+    preprocess.main()
+    sha256 = hashlib.sha256(content).hexdigest()
+    counts = {"exclude": 2, "correct": 1, "beyond": 1}
+    assert files.read_json(Path("data/preprocess/reviews.json")) == {**counts, "sha256": sha256}
+    assert capsys.readouterr().out.splitlines() == [
+        "preprocessed 78 training images into 4 folds",
+        "labels reviewed: 2 excluded, 1 corrected, 1 left out (beyond data.train_rows)",
+    ]
+
+
+def test_a_line_of_other_data_stops_the_stage_before_anything_is_written(project: Path) -> None:
+    review(line(7, "exclude,").replace(",7,", ",5,"))
+    with pytest.raises(StageError, match=r"line 2: expected label 5 in row 7, as reviewed; got 7"):
+        preprocess.main()
+    assert not Path("data/preprocess").exists()
 
 
 def test_test_labels_are_not_needed(project: Path) -> None:

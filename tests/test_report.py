@@ -142,6 +142,12 @@ def write_results(labels: np.ndarray) -> None:
         "leaderboard": [score(name) for name in MODELS],
         "models": dict.fromkeys(MODELS, scores),
         "validation": validation,
+        "labels": {
+            "judged": ROWS,
+            "likely_wrong": 3,
+            "ambiguous": 2,
+            "reviews": {"exclude": 4, "correct": 1},
+        },
         "decision": decision("refuse"),
         "registration": registration(),
         "abstention": ABSTENTION,
@@ -188,6 +194,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         write_run(np.random.default_rng(0))
         report.main()
+        Path("reports/label_audit.html").write_text('<p id="suspects">by another stage</p>')
     return folder / "reports"
 
 
@@ -281,6 +288,10 @@ def test_every_model_stands_in_the_leaderboard_with_its_time(index: str) -> None
 def test_a_failing_expectation_is_told(index: str) -> None:
     assert "0 of 1 expectations hold" in index
     assert "2 unexpected" in index
+
+
+def test_the_index_tells_the_label_audit(index: str) -> None:
+    assert "3 of 200 training labels are likely wrong, 2 ambiguous; 4 images are excluded" in index
 
 
 def test_mistakes_are_shown_up_to_the_limit_and_counted(site: Path) -> None:

@@ -21,6 +21,7 @@ class Results(NamedTuple):
     leaderboard: list[dict[str, Any]]
     models: dict[str, Any]
     validation: dict[str, Any]
+    labels: dict[str, Any]
     decision: dict[str, Any]
     registration: dict[str, Any]
     abstention: dict[str, Any]
@@ -52,6 +53,7 @@ PATHS = {
     "leaderboard": Path("reports/evaluate/leaderboard.json"),
     "models": Path("reports/evaluate/models.json"),
     "validation": Path("reports/validate/report.json"),
+    "labels": Path("reports/label_audit/summary.json"),
     "decision": Path("models/decision.json"),
     "registration": Path("models/registration.json"),
     "abstention": Path("reports/evaluate/abstention.json"),
