@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import real_mnist
 from ruamel.yaml import YAML
-
-from tasks.io import mnist as ways
 
 ROOT = Path(__file__).parent.parent
 SEALED = "data/ingest/test_labels.npy"
@@ -83,26 +82,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -
 def _prepare(clone: Path, config: pytest.Config) -> None:
     """Make a repository of the work tree's own files, with small values in params.yaml."""
     _copy(clone)
-    _shrink(clone / "params.yaml", str(_mnist(config)))
-
-
-def _mnist(config: pytest.Config) -> Path:
-    """Return MNIST as npz; fetched once, then kept in pytest's cache."""
-    import numpy as np
-
-    path = config.cache.mkdir("mnist") / "mnist.npz"
-    if not path.exists():
-        digits = ways.from_index(ways.Limits(timeout=60, deadline=300))
-        with path.with_suffix(".part").open("wb") as file:
-            np.savez(
-                file,
-                x_train=digits.train_images,
-                y_train=digits.train_labels,
-                x_test=digits.test_images,
-                y_test=digits.test_labels,
-            )
-        path.with_suffix(".part").rename(path)
-    return path
+    _shrink(clone / "params.yaml", str(real_mnist.path(config)))
 
 
 def _copy(clone: Path) -> None:
