@@ -74,12 +74,7 @@ def main() -> None:
     summary = summed_up(judged, kinds, len(suspects))
     _write_table(suspects)
     files.write_json(FOLDER / "summary.json", summary)
-    shown = [
-        _tile(suspect, judged.images[position])
-        for suspect, position in zip(suspects[: section.shown], listed, strict=False)
-    ]
-    words = {"columns": ",".join(COLUMNS), "below": section.ambiguous}
-    pages.write("label_audit.html", PAGE, suspects=shown, summary=summary, **words)
+    _write_page(suspects, judged.images[listed], summary, section)
     likely, unsure = summary["likely_wrong"], summary["ambiguous"]
     print(f"of {len(judged.rows)} labels {likely} are likely wrong, {unsure} ambiguous; {PAGE}")
 
@@ -153,13 +148,26 @@ def _write_table(suspects: list[Suspect]) -> None:
     files.write_bytes(FOLDER / "suspects.csv", text.getvalue().encode())
 
 
+def _write_page(
+    suspects: list[Suspect], images: np.ndarray, summary: dict[str, Any], section: Label_Audit
+) -> None:
+    tiles = [
+        _tile(suspect, image)
+        for suspect, image in zip(suspects[: section.shown], images[: section.shown], strict=True)
+    ]
+    words = {"columns": ",".join(COLUMNS), "below": section.ambiguous}
+    pages.write("label_audit.html", PAGE, suspects=tiles, summary=summary, **words)
+
+
 def _tile(suspect: Suspect, image: np.ndarray) -> dict[str, Any]:
     """Return what the gallery shows of a suspect.
 
-    Beside it stands the start of a line for the file of reviews, which may hold one line a
-    row: an image that is corrected already has none.
+    Beside it stands the start of a line for the file of reviews, which corrects where the
+    models prefer another digit and excludes where they do not. The file may hold one line a
+    row: an image that is corrected already gets none.
     """
-    digit = suspect.suggested if suspect.kind == "likely wrong" else None
+    preferred = suspect.suggested_probability > suspect.self_confidence
+    digit = suspect.suggested if preferred else None
     line = proposal(suspect.row, suspect.image, suspect.published, digit)
     corrected = suspect.label != suspect.published
     return {**suspect._asdict(), "picture": data_uri(image), "line": "" if corrected else line}

@@ -125,7 +125,7 @@ def test_the_page_shows_as_many_images_as_asked_for_and_tells_each_in_words(fold
     page = Path("reports/label_audit.html").read_text()
     pictures = re.findall(r'<img class="digit"[^>]*src="data:image/png[^>]*alt="([^"]*)"', page)
     assert len(pictures) == 5
-    assert pictures[0] == "Training image 0: labelled 0, rather a 1"
+    assert pictures[0] == "Training image 0: labelled 0, perhaps a 1"
     assert "default-src 'none'" in page
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
     assert 'href="label_audit.html" aria-current="page"' in page
