@@ -15,6 +15,7 @@ import planted_labels
 import pytest
 import real_mnist
 import toy_models as toy
+from ruamel.yaml import YAML
 
 from tasks import label_audit, preprocess
 from tasks.core import label_noise
@@ -130,6 +131,16 @@ def test_the_page_shows_as_many_images_as_asked_for_and_tells_each_in_words(fold
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
     assert 'href="label_audit.html" aria-current="page"' in page
     assert "Written by the stage <code>label_audit</code>" in page
+
+
+def test_a_link_of_the_page_leads_to_an_output_of_the_pipeline(folder: Path) -> None:
+    label_audit.main()
+    page = Path("reports/label_audit.html").read_text()
+    stages = YAML(typ="safe").load(toy.ROOT / "dvc.yaml")["stages"].values()
+    outputs = {out for stage in stages for out in stage.get("outs", []) if isinstance(out, str)}
+    links = {f"reports/{link}" for link in re.findall('href="([^"]*)"', page)}
+    assert len(links) > 5
+    assert links <= outputs
 
 
 def test_a_line_of_the_page_can_be_signed_and_is_then_applied(folder: Path) -> None:

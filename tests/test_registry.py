@@ -54,6 +54,12 @@ def test_a_snapshot_holds_the_files_as_they_are_on_disk_and_follows_head(repo):
     assert git.content(repo, commit, "dvc.lock") == (repo / "dvc.lock").read_bytes()
 
 
+def test_a_snapshot_holds_the_reviews_that_the_model_was_trained_with(repo):
+    (repo / "data").mkdir(exist_ok=True)
+    (repo / "data/label_reviews.csv").write_text("not committed yet\n")
+    assert git.content(repo, snapshot(repo), "data/label_reviews.csv") == b"not committed yet\n"
+
+
 def test_a_snapshot_leaves_branch_index_and_work_tree_as_they_were(repo):
     (repo / "tasks/ensemble.py").write_text("staged = 1\n")
     toy.run(repo, "git", "add", "tasks/ensemble.py")
