@@ -25,6 +25,7 @@ from tasks.io.stage import StageError, run
 
 MODEL = Path("models/ensemble/model.onnx")
 METRICS = Path("reports/evaluate/metrics/ensemble.json")
+REVIEWS = Path("data/preprocess/reviews.json")
 OUT = Path("models/decision.json")
 
 
@@ -57,11 +58,15 @@ class Gate(Section):
 
 
 class Candidate(NamedTuple):
-    """A model that asks to be champion: its bytes, its figures, its recorded answers."""
+    """A model that asks to be champion: its bytes, its figures, its recorded answers.
+
+    ``reviews`` sums up the reviews of labels that it was trained with; None if not recorded.
+    """
 
     model: bytes
     scores: Scores
     batch: KnownBatch
+    reviews: dict[str, Any] | None
 
 
 class Rival(NamedTuple):
@@ -113,18 +118,19 @@ def judge(root: Path, challenger: Candidate) -> dict[str, Any]:
         **decide(challenger.scores, accuracy, fit, champion, gate.thresholds()).as_dict(),
         "images": len(sat.labels),
         "level": gate.level,
-        "champion": _standing(rival) if rival else None,
+        "champion": _standing(root, rival) if rival else None,
         "comparison": champion.comparison._asdict() if champion and champion.comparison else None,
         "robustness": _robustness(answers, rival, champion),
         "fitness": fit._asdict(),
-        "challenger": _description(challenger.model, accuracy),
+        "challenger": _description(challenger, accuracy),
     }
 
 
 def candidate(root: Path) -> Candidate:
     """Return the model that the stages before left below ``root``."""
     scores = _scores(files.read_json(root / METRICS), METRICS.as_posix())
-    return Candidate(_bytes(root / MODEL), scores, known_batch.load(root / known_batch.FILE))
+    batch, reviews = known_batch.load(root / known_batch.FILE), files.read_json(root / REVIEWS)
+    return Candidate(_bytes(root / MODEL), scores, batch, reviews)
 
 
 def judge_version(root: Path, version: Version) -> dict[str, Any]:
@@ -134,7 +140,15 @@ def judge_version(root: Path, version: Version) -> dict[str, Any]:
         for path in (METRICS, known_batch.FILE)
     )
     scores, batch = _scores(json.loads(figures[0]), figures[1]), known_batch.parse(*recorded)
-    return judge(root, Candidate(registry.fetch(root, version), scores, batch))
+    reviews = _recorded_reviews(root, version)
+    return judge(root, Candidate(registry.fetch(root, version), scores, batch, reviews))
+
+
+def _recorded_reviews(root: Path, version: Version) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(git.content(root, version.commit, REVIEWS.as_posix())))
+    except git.GitError:  # a version from before there were reviews
+        return None
 
 
 def _rival(
@@ -166,7 +180,7 @@ def _beside(answers: Answers, rival: Rival, gate: Gate, seed: int) -> Champion:
     )
 
 
-def _standing(rival: Rival) -> dict[str, Any]:
+def _standing(root: Path, rival: Rival) -> dict[str, Any]:
     return {
         "version": rival.version.version,
         "commit": rival.version.commit,
@@ -174,6 +188,7 @@ def _standing(rival: Rival) -> dict[str, Any]:
         "accuracy": float(rival.answers.plain.mean()) if rival.answers else None,
         "fault": rival.fault or None,
         "identical": rival.identical,
+        "reviews": _recorded_reviews(root, rival.version),
     }
 
 
@@ -201,13 +216,15 @@ def _by_severity(right: np.ndarray) -> list[float]:
     return [float(value) for value in right.mean(axis=1)]
 
 
-def _description(model: bytes, accuracy: float) -> dict[str, Any]:
+def _description(challenger: Candidate, accuracy: float) -> dict[str, Any]:
+    model = challenger.model
     return {
         "path": MODEL.as_posix(),
         "md5": _md5(model),
         "sha256": hashlib.sha256(model).hexdigest(),
         "bytes": len(model),
         "accuracy": accuracy,
+        "reviews": challenger.reviews,
     }
 
 

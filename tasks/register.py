@@ -28,6 +28,7 @@ SNAPSHOT = (
     "dvc.lock",
     "params.yaml",
     "data/label_reviews.csv",
+    "data/preprocess/reviews.json",
     "pyproject.toml",
     "requirements.lock",
     ".dvc/config",

@@ -175,6 +175,7 @@ def summary(found: Run, pictures: list[Picture], drift: Drift) -> dict[str, Any]
         "robustness": report_words.robustness(said.decision["robustness"]),
         "robustness_images": said.decision["robustness"]["images"],
         "abstention": said.abstention,
+        "effect_of_reviews": report_words.effect_of_reviews(said.decision),
         "change": report_words.change(scores["accuracy"], said.decision["champion"]),
         "champion": said.decision["champion"],
         "registration": said.registration,

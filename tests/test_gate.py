@@ -302,6 +302,16 @@ def test_the_decision_tells_the_accuracy_of_both_on_every_corruption(repo):
     assert fading["champion"] == [1.0, 1.0, 1.0]  # a lit row is lit, however faint
 
 
+def test_the_decision_tells_which_reviews_of_labels_both_were_trained_with(repo):
+    gate.main()
+    register.main()
+    toy.put_model(repo, toy.model(worse=1))
+    toy.write_reviews(repo, correct=3)
+    decision = decided()
+    assert decision["champion"]["reviews"]["correct"] == 0
+    assert decision["challenger"]["reviews"]["correct"] == 3
+
+
 def test_an_artifact_whose_answers_are_not_the_recorded_ones_is_refused(repo):
     batch = known_batch.load()
     changed = batch._replace(probabilities=batch.probabilities[::-1])

@@ -46,8 +46,14 @@ def decision(verdict: str, champion: dict[str, Any] | None = None) -> dict[str, 
         "reasons": [f"accuracy is 0.98 {HOSTILE}"],
         "rules": [rule],
         "champion": champion,
+        "comparison": None,
+        "challenger": {"reviews": reviewed(2)},
         "robustness": {"images": 50, "kinds": {"blur": corrupted(0.7), "noise": corrupted(0.6)}},
     }
+
+
+def reviewed(correct: int) -> dict[str, Any]:
+    return {"exclude": 1, "correct": correct, "beyond": 0, "sha256": str(correct)}
 
 
 def corrupted(accuracy: float) -> dict[str, Any]:
@@ -227,6 +233,25 @@ def test_the_index_tells_the_accuracy_on_corrupted_images_the_hardest_kind_first
     table = index.partition('id="robustness"')[2].partition("</table>")[0]
     assert table.index("noise") < table.index("blur")
     assert "60.00\u202f% (65.00\u202f%)" in table
+
+
+@pytest.mark.parametrize(
+    ("correct", "words"),
+    [
+        (2, "The champion v0.0.2 was trained with the same reviews."),
+        (
+            0,
+            "The champion v0.0.2 was trained with 1 images excluded and 0 labels corrected. "
+            "Against it: +0.05 points (\N{MINUS SIGN}0.02 to +0.12) on the test images, by all that "
+            "differs between the two.",
+        ),
+    ],
+)
+def test_the_effect_of_reviews_is_told_against_a_champion_that_had_others(correct, words):
+    champion = {"version": "v0.0.2", "reviews": reviewed(correct)}
+    said = decision("promote", champion)
+    said["comparison"] = {"difference": 0.0005, "low": -0.0002, "high": 0.0012}
+    assert report_words.effect_of_reviews(said) == words
 
 
 def test_the_index_tells_how_many_images_get_an_answer_and_how_many_of_those_are_wrong(index):

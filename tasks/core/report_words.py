@@ -90,6 +90,23 @@ def change(accuracy: float, champion: Mapping[str, Any] | None) -> str:
     )
 
 
+def effect_of_reviews(decision: Mapping[str, Any]) -> str:
+    """Say what other reviews of labels than the champion's did to the accuracy; "" if unknown."""
+    champion, beside = decision["champion"], decision["comparison"]
+    if not champion or not beside or not champion.get("reviews"):
+        return ""
+    theirs, ours = champion["reviews"], decision["challenger"]["reviews"]
+    name = f"champion {champion['version']}"
+    if ours and theirs["sha256"] == ours["sha256"]:
+        return f"The {name} was trained with the same reviews."
+    points, low, high = (f"{100 * beside[key]:+.2f}" for key in ("difference", "low", "high"))
+    return (
+        f"The {name} was trained with {theirs['exclude']} images excluded and "
+        f"{theirs['correct']} labels corrected. Against it: {points} points ({low} to {high}) on "
+        "the test images, by all that differs between the two."
+    ).replace("-", "\N{MINUS SIGN}")
+
+
 def percent(value: float) -> str:
     """Return a fraction as percent with two digits: on 10,000 images one image is 0.01 %."""
     return f"{100 * value:.2f}\u202f%"
