@@ -242,8 +242,8 @@ def test_the_index_tells_the_accuracy_on_corrupted_images_the_hardest_kind_first
         (
             0,
             "The champion v0.0.2 was trained with 1 images excluded and 0 labels corrected. "
-            "Against it: +0.05 points (\N{MINUS SIGN}0.02 to +0.12) on the test images, by all that "
-            "differs between the two.",
+            "Against it: +0.05 points (\N{MINUS SIGN}0.02 to +0.12) on the test images, by all "
+            "that differs between the two.",
         ),
     ],
 )
