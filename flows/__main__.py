@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 # Nothing heavy at the top: `--help` answers before any library is loaded. Each command
 # imports what it needs in its own function.
@@ -46,7 +47,46 @@ def _parser() -> argparse.ArgumentParser:
         help="the commit, branch or tag to compare dvc.lock with (HEAD if none is named)",
     )
     explain.set_defaults(command=_explain)
+    _add_registry(commands)
     return parser
+
+
+def _add_registry(commands: Any) -> None:
+    text = "make a version champion if the gate says so today, or by force"
+    promote = commands.add_parser("promote", help=text, description=text)
+    promote.add_argument("version", metavar="VERSION", help="such as v0.0.2")
+    _add_force(promote, "whatever the gate would say; needs a reason and stays in the history")
+    promote.set_defaults(command=_promote)
+
+    text = "make the champion before the current one champion again, once it is verified"
+    rollback = commands.add_parser("rollback", help=text, description=text)
+    rollback.add_argument("--to", metavar="VERSION", help="any version that was champion once")
+    _add_force(rollback, "even to a version of which no known answers were recorded")
+    rollback.set_defaults(command=_rollback)
+
+    text = "who was champion from when to when, why and by whom; what was refused"
+    history = commands.add_parser("history", help=text, description=text)
+    history.add_argument("--json", action="store_true", help="for machines, oldest first")
+    history.set_defaults(command=_history)
+
+    text = "all versions, or everything that is recorded about one"
+    show = commands.add_parser("show", help=text, description=text)
+    show.add_argument("version", metavar="VERSION", nargs="?", help="such as v0.0.2")
+    show.set_defaults(command=_show)
+
+    text = "the chain from a decision back to data, code and parameters, every hash verified"
+    trace = commands.add_parser("trace", help=text, description=text)
+    trace.add_argument(
+        "what",
+        metavar="VERSION|PREDICTION",
+        help="a version, or the id of a row of reports/evaluate/answers.csv",
+    )
+    trace.set_defaults(command=_trace)
+
+
+def _add_force(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--force", action="store_true", help=text)
+    parser.add_argument("--reason", metavar="TEXT", help="why, for those who ask later")
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -59,6 +99,36 @@ def _explain(options: argparse.Namespace) -> int:
     from flows.explain import explain
 
     return explain(options.rev)
+
+
+def _promote(options: argparse.Namespace) -> int:
+    from flows.registry import promote
+
+    return promote(options.version, options.reason, options.force)
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from flows.registry import rollback
+
+    return rollback(options.to, options.reason, options.force)
+
+
+def _history(options: argparse.Namespace) -> int:
+    from flows.records import tell
+
+    return tell(options.json)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from flows.records import show
+
+    return show(options.version)
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from flows.tracing import trace
+
+    return trace(options.what)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from flows.verdict import Table, Verdict, decision_lines, score_table, stage_table
+from flows.tables import Table
+from flows.verdict import Verdict, decision_lines, score_table, stage_table
 
 
 def artifacts(verdict: Verdict) -> None:

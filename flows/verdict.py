@@ -2,12 +2,14 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from flows import tables
 from flows.execute import BUSY, CACHED, FAILED, NOT_RUN, RAN, RESTORED, Outcome
+from flows.tables import Table
 from tasks.io.files import read_json
 
 ENDED_WELL = (RAN, RESTORED, CACHED)
@@ -19,16 +21,6 @@ VERSION = ("register", Path("models/registration.json"))
 REPORT = ("report", Path("reports/index.html"))
 
 _STYLES = {RAN: "green", RESTORED: "cyan", CACHED: "bright_black", FAILED: "bold red"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under a header; ``left`` columns are words, the others numbers."""
-
-    header: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    left: int
-    styles: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,9 @@ def decision_lines(verdict: Verdict) -> list[str]:
     if verdict.decision:
         word = "promoted" if promoted else "refused"
         lines.append(f"the ensemble is {word}: {'; '.join(verdict.decision['reasons'])}")
-    if verdict.version:
+    if verdict.version.get("withheld"):
+        lines.append(f"but not made champion: {verdict.version['withheld']}")
+    elif verdict.version:
         stage = verdict.version["stage"]
         held = f", {'made' if promoted else 'still'} {stage}" if stage else ""
         lines.append(f"version {verdict.version['version']}{held}")
@@ -150,14 +144,7 @@ def _percent(value: float | None) -> str:
 
 
 def _draw_plain(table: Table, to: TextIO) -> None:
-    lines = [table.header, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [
-            cell.ljust(width) if number < table.left else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip(), file=to)
+    print(*tables.lines(table), sep="\n", file=to)
 
 
 def _draw_rich(table: Table, to: TextIO) -> None:

@@ -2,18 +2,19 @@
 
 A version is a GTO tag on a snapshot commit of the pipeline's files, so ``git show
 digits@v0.0.1`` tells where the model comes from. ``models/registration.json`` is a record
-of the event; the tags are the event. The same model is never registered twice.
+of the event; the tags are the event. The same model is never registered twice, and a
+version that somebody rolled back is champion again only by somebody's word.
 """
 
 import hashlib
-import json
 import os
 import platform
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tasks.io import files, git, known_batch, params, registry
+from tasks.io import commits, files, git, history, known_batch, params, registry
 from tasks.io.stage import StageError, run
 
 DECISION = Path("models/decision.json")
@@ -21,21 +22,27 @@ MODEL = Path("models/ensemble/model.onnx")
 METRICS = Path("reports/evaluate/metrics/ensemble.json")
 OUT = Path("models/registration.json")
 
+HASHED = ("dvc.lock", "params.yaml", "requirements.lock", "data/label_reviews.csv")
+"""Files whose SHA-256 a version's tag records, as far as its commit holds them."""
+
+CODE = ("tasks", "flows")
+
 SNAPSHOT = (
-    "flows",
-    "tasks",
+    *CODE,
+    *HASHED,
     "dvc.yaml",
-    "dvc.lock",
-    "params.yaml",
-    "data/label_reviews.csv",
     "data/preprocess/reviews.json",
     "pyproject.toml",
-    "requirements.lock",
     ".dvc/config",
     ".dvcignore",
-    METRICS.as_posix(),
+    METRICS.parent.as_posix(),
     DECISION.as_posix(),
+    # What a model card tells and a rollback asks, years later, from the commit alone:
     known_batch.FILE.as_posix(),
+    "models/ensemble/calibration.json",
+    "models/ensemble/abstention.json",
+    "reports/evaluate/models.json",
+    "reports/evaluate/abstention.json",
 )
 """What a version's commit holds as it is on disk; everything else is as in HEAD."""
 
@@ -60,36 +67,30 @@ def enrol(root: Path, place: registry.Place, seed: int) -> dict[str, Any]:
     Raises
     ------
     StageError
-        If the model is not the one that dvc.lock records and the gate judged, or git or the
-        registry refuse.
+        If the model is not the one that dvc.lock records and the gate judged, if another
+        version became champion since it was judged, or if git or the registry refuse.
     """
     decision = files.read_json(root / DECISION)
     model = _model(root)
     _check_judged(decision, model)
     message = f"{place.artifact}: the pipeline that made model {model['md5']}\n"
-    commit = registry.snapshot(root, SNAPSHOT, message)
-    _check_recorded(root, commit, place.artifact, model)
-    details = {
-        "decision": decision["decision"],
-        "reasons": decision["reasons"],
-        "metrics": _metrics(root / METRICS),
-        "model": model,
-        "provenance": _provenance(root, commit, seed),
-    }
-    return _enter(root, place, commit, details)
-
-
-def _enter(
-    root: Path, place: registry.Place, commit: str, details: dict[str, Any]
-) -> dict[str, Any]:
-    known = registry.find(root, place.artifact, details["model"]["md5"])
-    version = known or registry.register(
-        root, place.artifact, commit, _message(f"{place.artifact}: a new version", details)
-    )
-    tag = version.held.get(place.stage)
-    if details["decision"] == "promote":
-        title = f"{version.name} {version.version} becomes {place.stage}"
-        tag = registry.promote(root, version, place.stage, _message(title, details))
+    with registry.turn(root):
+        commit = registry.snapshot(root, SNAPSHOT, message)
+        _check_recorded(root, commit, place.artifact, model)
+        details = {
+            "decision": decision["decision"],
+            "reasons": decision["reasons"],
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "metrics": _metrics(root / METRICS),
+            "model": model,
+            "provenance": provenance(seed) | {"git_head": git.head(root)},
+            "hashes": _hashes(root, commit),
+            "parameters": _parameters(root, commit),
+        }
+        known = registry.find(root, place.artifact, model["md5"])
+        version = known or _register(root, place.artifact, commit, details)
+        beside = (decision.get("champion") or {}).get("version")
+        tag, withheld = _settle(root, place, version, details, beside)
     return {
         "artifact": version.name,
         "version": version.version,
@@ -97,19 +98,60 @@ def _enter(
         "commit": version.commit,
         "tag": version.tag,
         "stage_tag": tag,
+        "withheld": withheld,
         "new": known is None,
         **details,
     }
 
 
-def _message(title: str, details: dict[str, Any]) -> str:
-    """Return a tag's message: a title, why in words, then everything as JSON."""
-    why = "; ".join(details["reasons"])
-    return f"{title}\n\n{details['decision']}: {why}\n\n{json.dumps(details, indent=2)}\n"
+def _register(root: Path, name: str, commit: str, details: dict[str, Any]) -> registry.Version:
+    why = f"{details['decision']}: {'; '.join(details['reasons'])}"
+    text = registry.message(f"{name}: a new version", why, details)
+    return registry.register(root, name, commit, text)
+
+
+def _settle(
+    root: Path,
+    place: registry.Place,
+    version: registry.Version,
+    details: dict[str, Any],
+    beside: str | None,
+) -> tuple[str | None, str | None]:
+    """Do what the gate decided; return the tag that the version has and why it was withheld."""
+    held, reasons = version.held.get(place.stage), details["reasons"]
+    if details["decision"] != "promote":
+        history.refuse(root, place, version, reasons)
+        return held, None
+    if held:
+        return held, None
+    if left := history.left_by_rollback(history.events(root, place), version.version):
+        return None, _withheld(version, left)
+    _check_champion(root, place, beside)
+    return history.note(root, place, version, "promotion", reasons), None
+
+
+def _withheld(version: registry.Version, left: history.Event) -> str:
+    return (
+        f"{version.version} was rolled back on {left.time:%Y-%m-%d} by {left.by} "
+        f"({'; '.join(left.reasons)}); it is promoted again by "
+        f"`python -m flows promote {version.version}` alone"
+    )
+
+
+def _check_champion(root: Path, place: registry.Place, beside: str | None) -> None:
+    now = registry.champion(root, place.artifact, place.stage)
+    name = now.version if now else None
+    if name != beside:
+        raise StageError(
+            f"{DECISION}: expected a decision beside the {place.stage} of now, {name}; it was "
+            f"made beside {beside}. Judge again: dvc repro --force --single-item gate"
+        )
 
 
 def _outcome(record: dict[str, Any], stage: str) -> str:
     why = "; ".join(record["reasons"])
+    if record["withheld"]:
+        return f"not made {stage}: {record['withheld']}"
     if record["decision"] == "promote":
         return f"{stage} is {record['version']}: {why}"
     if record["stage"]:
@@ -153,11 +195,26 @@ def _metrics(path: Path) -> dict[str, float]:
     return {key: value for key, value in content.items() if isinstance(value, int | float)}
 
 
-def _provenance(root: Path, commit: str, seed: int) -> dict[str, Any]:
+def _hashes(root: Path, commit: str) -> dict[str, Any]:
+    """Return what pins this version: data by md5, code by git's trees, files by SHA-256."""
+    ingest = commits.stages(root, commit).get("ingest", {})
+    held = [path for path in HASHED if git.files(root, commit, path)]
     return {
-        "git_head": git.head(root),
-        "dvc_lock_sha256": _sha256(root, commit, "dvc.lock"),
-        "params_sha256": _sha256(root, commit, "params.yaml"),
+        "data": {out["path"]: out["md5"] for out in ingest.get("outs", [])},
+        "code": {folder: git.tree(root, commit, folder) for folder in CODE},
+        "files": {path: _sha256(root, commit, path) for path in held},
+    }
+
+
+def _parameters(root: Path, commit: str) -> dict[str, Any]:
+    """Return what stands in params.yaml; its profiles are no parameters of this run."""
+    content = commits.yaml(root, commit, "params.yaml")
+    return {key: value for key, value in content.items() if key != "profiles"}
+
+
+def provenance(seed: int) -> dict[str, Any]:
+    """Return the seed, and the environment of this process: libraries, Python, hardware."""
+    return {
         "seed": seed,
         "python": platform.python_version(),
         **{library: metadata.version(library) for library in LIBRARIES},

@@ -40,6 +40,9 @@ def verdict(decision: Mapping[str, Any], registration: Mapping[str, Any]) -> Ver
     """Say what became of the new model; arguments are as `gate` and `register` write them."""
     version, champion = registration["version"], decision["champion"]
     promoted = decision["decision"] == "promote"
+    if withheld := registration.get("withheld"):
+        sentence = f"{version} passes, but {withheld}."
+        return Verdict(False, "Withheld", sentence, [_sentence(it) for it in decision["reasons"]])
     if promoted:
         sentence = f"{version} is the {registration['stage']}."
     elif champion and champion["version"] == version:

@@ -4,7 +4,9 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from tasks.io.stage import StageError
 
@@ -14,6 +16,26 @@ _HOOK_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 class GitError(StageError):
     """Git refused; the message holds the command and what git said."""
+
+
+class Tag(NamedTuple):
+    """An annotated tag: the commit it names, when (UTC) and by whom it was made, its message."""
+
+    name: str
+    commit: str
+    time: datetime
+    by: str
+    message: str
+
+
+_FIELDS = (
+    "refname:strip=2",
+    "*objectname",
+    "taggerdate:unix",
+    "taggername",
+    "taggeremail",
+    "contents",
+)
 
 
 def run(root: Path, *arguments: str, stdin: str = "", **variables: str) -> bytes:
@@ -64,6 +86,39 @@ def head(root: Path) -> str:
 def content(root: Path, commit: str, path: str) -> bytes:
     """Return the bytes of ``path`` as they stand in ``commit``."""
     return run(root, "cat-file", "blob", f"{commit}:{path}")
+
+
+def tags(root: Path, *patterns: str) -> list[Tag]:
+    """Return the annotated tags whose names match one of ``patterns`` (``*`` is any text)."""
+    line = "%00".join(f"%({field})" for field in _FIELDS) + "%00"
+    references = [f"refs/tags/{pattern}" for pattern in patterns]
+    values = run(root, "for-each-ref", f"--format={line}", *references).decode().split("\0")
+    rows = zip(*(values[number :: len(_FIELDS)] for number in range(len(_FIELDS))), strict=False)
+    return [
+        Tag(name.strip(), commit, datetime.fromtimestamp(int(time), UTC), f"{who} {mail}", message)
+        for name, commit, time, who, mail, message in rows
+        if commit  # a lightweight tag names no second object
+    ]
+
+
+def common_folder(root: Path) -> Path:
+    """Return the folder that holds the repository itself; all its work trees share it."""
+    return root / run(root, "rev-parse", "--git-common-dir").decode().strip()
+
+
+def files(root: Path, commit: str, path: str) -> dict[str, str]:
+    """Return the files at or below ``path`` in ``commit``, each with its blob's hash."""
+    listed = run(root, "ls-tree", "-rz", commit, "--", path).decode()
+    entries = (entry.partition("\t") for entry in listed.split("\0") if entry)
+    return {name: about.split()[2] for about, _, name in entries}
+
+
+def tree(root: Path, commit: str, folder: str) -> str | None:
+    """Return git's hash of a folder in ``commit``; None if it has no such folder."""
+    try:
+        return run(root, "rev-parse", "--verify", "--quiet", f"{commit}:{folder}").decode().strip()
+    except GitError:
+        return None
 
 
 def identity(root: Path) -> tuple[str, str]:

@@ -1,15 +1,16 @@
 """The registry of models: GTO tags on snapshot commits, over artifacts that DVC tracks.
 
-The one file that touches GTO and DVC's store. A version is an annotated tag
-``<name>@v<semver>`` on a commit whose ``dvc.yaml`` names the artifact's path and whose
-``dvc.lock`` holds its md5; a stage is a tag ``<name>#<stage>#<n>`` on such a commit, and
-the newest one tells who holds the stage.
+The one file that touches GTO. A version is an annotated tag ``<name>@v<semver>`` on a
+commit whose ``dvc.yaml`` names the artifact's path and whose ``dvc.lock`` holds its md5; a
+stage is a tag ``<name>#<stage>#<n>`` on such a commit, and the newest one tells who holds
+the stage. No tag is ever deleted or moved.
 """
 
+import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,22 @@ from typing import Any
 
 from pydantic import Field
 
-from tasks.io import git
+from tasks.io import commits, git, store
 from tasks.io.params import Section
 from tasks.io.stage import StageError
 
 LOCK_PATIENCE = 30
 """Seconds to wait for DVC's lock: stages that run side by side hold it for a moment each."""
+TURN_PATIENCE = 300
+"""Seconds to wait for the registry's lock: a rollback holds it while it fetches and verifies."""
 
 
 class RegistryError(StageError):
     """The registry, or an artifact in it, is not what it should be."""
+
+
+class AbsentError(RegistryError):
+    """The artifact is neither in this clone's cache nor in its remote."""
 
 
 class Place(Section):
@@ -63,12 +70,34 @@ def champion(root: Path, name: str, stage: str) -> Version | None:
     return next((_version(root, name, state) for state in holders), None)
 
 
+def versions(root: Path, name: str) -> list[Version]:
+    """Return every version of ``name``, highest first."""
+    return [_version(root, name, state) for state in _states(root, name)]
+
+
+def get(root: Path, name: str, version: str) -> Version:
+    """Return the version that is called ``version``, as ``v0.0.2`` or ``digits@v0.0.2``.
+
+    Raises
+    ------
+    RegistryError
+        If there is none of that name; names those that there are.
+    """
+    states = _states(root, name)
+    for state in states:
+        if version in (state["version"], f"{name}@{state['version']}"):
+            return _version(root, name, state)
+    known = ", ".join(state["version"] for state in states)
+    there = f"expected one of {known}" if known else "there is none yet: `make run` registers one"
+    raise RegistryError(f"{name} has no version {version}; {there}")
+
+
 def find(root: Path, name: str, md5: str) -> Version | None:
     """Return the highest version of ``name`` whose artifact has this md5."""
     # Reading YAML takes longer than all the rest: only where the md5 stands at all.
     likely = (state for state in _states(root, name) if md5 in _lock_text(root, state))
-    versions = (_version(root, name, state) for state in likely)
-    return next((version for version in versions if version.md5 == md5), None)
+    found = (_version(root, name, state) for state in likely)
+    return next((version for version in found if version.md5 == md5), None)
 
 
 def recorded(root: Path, commit: str, name: str) -> tuple[str, str]:
@@ -79,14 +108,13 @@ def recorded(root: Path, commit: str, name: str) -> tuple[str, str]:
     RegistryError
         If dvc.yaml has no such artifact, or dvc.lock has no out of that path.
     """
-    artifacts = _yaml(root, commit, "dvc.yaml").get("artifacts") or {}
+    artifacts = commits.yaml(root, commit, "dvc.yaml").get("artifacts") or {}
     if name not in artifacts:
         raise RegistryError(f"{commit[:7]}:dvc.yaml: expected artifacts.{name}; it is missing")
     path = artifacts[name]["path"]
-    stages = (_yaml(root, commit, "dvc.lock").get("stages") or {}).values()
-    for out in (out for stage in stages for out in stage.get("outs", [])):
-        if out["path"] == path and "md5" in out:
-            return path, out["md5"]
+    outs = commits.outs(root, commit)
+    if path in outs:
+        return path, outs[path]
     raise RegistryError(
         f"{commit[:7]}:dvc.lock: expected the md5 of an out {path}; found none. "
         "The stage that writes it has to list that very file, and to have run"
@@ -95,36 +123,54 @@ def recorded(root: Path, commit: str, name: str) -> tuple[str, str]:
 
 def recorded_accuracy(root: Path, commit: str, metrics: Path) -> float | None:
     """Return the ensemble's test accuracy as ``commit`` records it; None where it does not."""
-    try:
-        content = json.loads(git.content(root, commit, metrics.as_posix()))
-        return float(content["accuracy"])
-    except (StageError, ValueError, KeyError, TypeError):
-        return None
+    accuracy = commits.figures(root, commit, metrics.as_posix()).get("accuracy")
+    return float(accuracy) if isinstance(accuracy, int | float) else None
+
+
+def tag_of(root: Path, version: Version) -> git.Tag:
+    """Return the tag that made ``version``."""
+    return git.tags(root, version.tag)[0]
+
+
+def record(root: Path, version: Version) -> dict[str, Any]:
+    """Return what the tag of ``version`` records; empty where it was made by hand."""
+    return told(tag_of(root, version).message)
 
 
 def fetch(root: Path, version: Version) -> bytes:
-    """Return the artifact of ``version`` from DVC's cache, else from its remote.
+    """Return the artifact of ``version`` from DVC's cache, else from its remote, verified.
 
-    Its md5 is checked: DVC itself hands out a damaged cache file as if it were whole.
+    Whoever loads a registered model takes its bytes from here: they have the md5 of the
+    version's dvc.lock and, where its tag records one, the SHA-256.
 
     Raises
     ------
+    AbsentError
+        If no place has it.
     RegistryError
-        If no place holds the right bytes; names each place and what was wrong there.
+        If what a place has is damaged; names each place and what was wrong there.
     """
     if version.md5 is None:
         raise RegistryError(f"{version}: its commit records no md5 for this artifact")
-    faults = []
-    for place, read in _places(root, version.md5):
-        try:
-            content = read()
-        except Exception as error:  # a remote's library may raise anything
-            faults.append(f"{place}: {_fault(root, error)}")
-            continue
-        if _md5(content) == version.md5:
-            return content
-        faults.append(f"{place}: damaged, md5 is {_md5(content)}")
-    raise RegistryError(f"{version}: expected md5 {version.md5}; " + "; ".join(faults))
+    try:
+        content = store.fetch(root, version.md5)
+    except store.MissingError as error:
+        raise AbsentError(f"{version}: {error}") from None
+    except store.StoreError as error:
+        raise RegistryError(f"{version}: {error}") from None
+    wanted, found = sha256(root, version), hashlib.sha256(content).hexdigest()
+    if wanted not in (None, found):
+        raise RegistryError(
+            f"{version}: expected SHA-256 {wanted}, as its tag records; the file of md5 "
+            f"{version.md5} has {found}. Do not use it: somebody made it to have that md5"
+        )
+    return content
+
+
+def sha256(root: Path, version: Version) -> str | None:
+    """Return the artifact's SHA-256 as the version's tag records it; None where it does not."""
+    model = record(root, version).get("model")
+    return model.get("sha256") if isinstance(model, dict) else None
 
 
 def snapshot(root: Path, paths: Iterable[str], message: str) -> str:
@@ -147,6 +193,26 @@ def snapshot(root: Path, paths: Iterable[str], message: str) -> str:
                     raise RegistryError(f"DVC's lock is held by another process: {error}") from None
 
 
+@contextmanager
+def turn(root: Path) -> Iterator[None]:
+    """Wait for the turn to change this clone's registry, and keep every other process waiting.
+
+    What is read within stays true until the end of the block: two registrations in one
+    moment become two versions, two promotions get an order. The system ends the turn of a
+    process that dies.
+    """
+    with (git.common_folder(root) / "digitline.lock").open("w") as file:
+        end = time.monotonic() + TURN_PATIENCE
+        while not _locks(file.fileno()):
+            if time.monotonic() > end:
+                raise RegistryError(
+                    f"the registry is in use: another process has held {file.name} for more "
+                    f"than {TURN_PATIENCE} s. Look for a hanging register, promote or rollback"
+                )
+            time.sleep(0.05)
+        yield
+
+
 def register(root: Path, name: str, commit: str, message: str) -> Version:
     """Tag ``commit`` as the next version of ``name``, with ``message`` in the tag."""
     import gto.api
@@ -156,19 +222,13 @@ def register(root: Path, name: str, commit: str, message: str) -> Version:
         event = gto.api.register(
             root, name, commit, message=message, author=author, author_email=mail
         )
-    return next(
-        _version(root, name, state)
-        for state in _states(root, name)
-        if state["version"] == event.version
-    )
+    return get(root, name, event.version)
 
 
-def promote(root: Path, version: Version, stage: str, message: str) -> str:
-    """Give ``stage`` to ``version`` and return the tag; nothing happens if it holds it."""
+def assign(root: Path, version: Version, stage: str, message: str) -> str:
+    """Give ``stage`` to ``version``, whoever holds it, and return the tag that says so."""
     import gto.api
 
-    if stage in version.held:
-        return version.held[stage]
     _wait_for_a_later_second(root, version.name)
     author, mail = git.identity(root)
     with _gto_errors():
@@ -186,11 +246,26 @@ def promote(root: Path, version: Version, stage: str, message: str) -> str:
     return str(event.tag)
 
 
+def message(title: str, words: str, details: dict[str, Any]) -> str:
+    """Return a tag's message: a title, why in words, then everything as JSON."""
+    return f"{title}\n\n{words}\n\n{json.dumps(details, indent=2, ensure_ascii=False)}\n"
+
+
+def told(text: str) -> dict[str, Any]:
+    """Return the JSON of a tag's message; empty where a tag was made by hand."""
+    try:
+        content = json.loads(text.rstrip().rpartition("\n\n")[2])
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def _states(root: Path, name: str) -> list[dict[str, Any]]:
     """Return what GTO knows about each version of ``name``, highest version first."""
     import gto.api
     from gto.exceptions import ArtifactNotFound
 
+    git.run(root, "rev-parse", "--git-dir")  # GTO's own words for "no repository" help nobody
     # `show` sorts a stage's holders by time; `find_versions_in_stage` sorts by version, which
     # names the wrong one once an older version was assigned again.
     with _gto_errors():
@@ -224,52 +299,13 @@ def _version(root: Path, name: str, state: dict[str, Any]) -> Version:
     return Version(name, state["version"], commit, tag, path, md5, _held(state))
 
 
-def _yaml(root: Path, commit: str, path: str) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        content = YAML(typ="safe").load(git.content(root, commit, path).decode())
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise RegistryError(f"{commit[:7]}:{path}: expected YAML; {error}") from None
-    if not isinstance(content, dict):
-        raise RegistryError(f"{commit[:7]}:{path}: expected sections; got {type(content).__name__}")
-    return content
-
-
-def _places(root: Path, md5: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    from dvc.repo import Repo
-
-    with Repo(root) as repo:
-        cache = repo.cache.local
-
-        def from_remote() -> bytes:
-            remote = repo.cloud.get_remote_odb(command="pull")
-            return bytes(remote.fs.cat_file(remote.oid_to_path(md5)))
-
-        yield "cache", lambda: Path(cache.oid_to_path(md5)).read_bytes()
-        yield "remote", from_remote
-
-
-def _fault(root: Path, error: Exception) -> str:
-    """Return ``error`` in words that are the same on every machine: decisions hold them."""
-    from dvc.config import NoRemoteError
-
-    if isinstance(error, FileNotFoundError):
-        return "does not have it"
-    if isinstance(error, NoRemoteError):
-        return "none is set; where one has it: dvc remote add -d <name> <url>"
-    return " ".join(str(error).replace(f"{root.resolve()}/", "").split())
-
-
 def _wait_for_a_later_second(root: Path, name: str) -> None:
     """Sleep until the clock is past the newest assignment: a tag's time is whole seconds.
 
     Two assignments within one second have no order, and readers would disagree.
     """
-    pattern = f"refs/tags/{name}#*"
-    times = git.run(root, "for-each-ref", "--format=%(taggerdate:unix)", pattern).split()
-    newest = max(map(int, times), default=0)
+    times = [tag.time.timestamp() for tag in git.tags(root, f"{name}#*")]
+    newest = int(max(times, default=0))
     if newest > time.time() + 1:
         ahead = newest - time.time()
         raise RegistryError(
@@ -280,8 +316,12 @@ def _wait_for_a_later_second(root: Path, name: str) -> None:
         time.sleep(0.02)
 
 
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

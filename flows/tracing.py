@@ -1,0 +1,144 @@
+"""The command ``trace``: from a decision or an answer back to what made it, verified."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows.tables import wrapped
+from tasks.io import archives, commits, git, lineage, params, registry, store
+from tasks.io.lineage import Link
+from tasks.io.pipeline import Fault
+from tasks.io.registry import Place, RegistryError, Version
+
+ROOT = Path()
+ANSWERS = "reports/evaluate/answers.csv"
+IMAGES = "data/preprocess/test_images.npy"
+PREDICTION = re.compile(r"(?P<model>[0-9a-f]{12})-(?P<row>\d+)")
+
+GOOD, BAD, GONE = "✓", "✗", "·"
+
+
+def trace(what: str) -> int:
+    """Print the chain behind a version or a prediction; return 1 if a hash on it is wrong."""
+    place = params.section(Place, "register")
+    asked = PREDICTION.fullmatch(what)
+    if asked:
+        version = _author(place, asked["model"])
+        links = [_answer(version, what, int(asked["row"])), *lineage.links(ROOT, version)]
+    else:
+        version = registry.get(ROOT, place.artifact, what)
+        links = list(lineage.links(ROOT, version))
+    print(*_told(version, links), sep="\n")
+    return 1 if any(link.faults for link in links) else 0
+
+
+def _author(place: Place, start: str) -> Version:
+    """Return the version whose artifact's SHA-256 starts so."""
+    for version in registry.versions(ROOT, place.artifact):
+        if (registry.sha256(ROOT, version) or "").startswith(start):
+            return version
+    raise RegistryError(
+        f"no version of {place.artifact} has an artifact whose SHA-256 starts with {start}; "
+        "see `python -m flows show`"
+    )
+
+
+def _answer(version: Version, name: str, row: int) -> Link:
+    """Let the version answer its test image anew, beside the answer that was recorded."""
+    try:
+        images = np.load(io.BytesIO(_out(version, IMAGES)), allow_pickle=False)
+        session = archives.load_onnx(registry.fetch(ROOT, version))
+        recorded = _recorded(version, name)
+    except (registry.AbsentError, store.MissingError) as error:
+        return Link("answer", "", 0, absent=(str(error),))
+    if row >= len(images):
+        raise RegistryError(f"{name}: expected a row below {len(images)}; got {row}")
+    answer = archives.probabilities(session, images[row : row + 1])[0]
+    now = f"{answer.argmax()} at {100 * answer.max():.2f} %"
+    says = f"test image {row}: recorded {_words(recorded)}; answered again: {now}"
+    if recorded["predicted"] == str(answer.argmax()) and _is_near(recorded, answer):
+        return Link("answer", says, 1)
+    return Link("answer", says, 0, faults=(Fault("the answer", "it is another one today"),))
+
+
+def _is_near(recorded: dict[str, str], answer: np.ndarray) -> bool:
+    from tasks.gate import Gate
+
+    gap = abs(float(recorded["confidence"]) - float(answer.max()))
+    return gap <= params.section(Gate, "gate").max_answer_gap
+
+
+def _words(recorded: dict[str, str]) -> str:
+    sure = 100 * float(recorded["confidence"])
+    said = f"{recorded['predicted']} at {sure:.2f} % ({recorded['status']})"
+    return f"{said}, labelled {recorded['actual']}"
+
+
+def _recorded(version: Version, name: str) -> dict[str, str]:
+    for answer in csv.DictReader(io.StringIO(_out(version, ANSWERS).decode())):
+        if answer["id"] == name:
+            return answer
+    raise RegistryError(f"{version}: {ANSWERS} has no row {name}")
+
+
+def _out(version: Version, path: str) -> bytes:
+    """Return an out as that version's run left it."""
+    md5 = commits.outs(ROOT, version.commit).get(path)
+    if md5 is None:
+        raise RegistryError(f"{version}: its dvc.lock records no {path}")
+    if git.files(ROOT, version.commit, path):
+        return git.content(ROOT, version.commit, path)
+    return store.fetch(ROOT, md5)
+
+
+def _told(version: Version, links: list[Link]) -> Iterator[str]:
+    tag = registry.tag_of(ROOT, version)
+    yield f"{version.name} {version.version}, {tag.time:%Y-%m-%d %H:%M:%SZ}, by {tag.by}"
+    width = max(len(link.name) for link in links)
+    for link in links:
+        first, *rest = wrapped(link.says, width + 4) or [""]
+        yield f"{_mark(link)} {link.name.ljust(width)}  {first.strip()}"
+        yield from rest
+        yield from _details(link)
+    yield ""
+    yield from _environment(version)
+    yield ""
+    yield _sum(links)
+
+
+def _mark(link: Link) -> str:
+    return BAD if link.faults else GOOD if link.verified else GONE
+
+
+def _details(link: Link) -> Iterator[str]:
+    for fault in link.faults:
+        yield from wrapped(f"{BAD} {fault.what}: {fault.why}", 4)
+    if link.absent:
+        yield from wrapped(f"{GONE} not here: {', '.join(link.absent)}", 4)
+
+
+def _environment(version: Version) -> Iterator[str]:
+    """Say where the environment of now is another than the one that made the version."""
+    from tasks.register import provenance
+
+    then: dict[str, Any] = registry.record(ROOT, version).get("provenance", {})
+    now = provenance(then.get("seed", 0))
+    other = [key for key in now if key in then and then[key] != now[key]]
+    if not then:
+        yield "environment: none is recorded"
+    elif not other:
+        yield "environment: the same now as then"
+    for key in other:
+        yield from wrapped(f"environment: {key} was {then[key]}; it is {now[key]} now", 0)
+
+
+def _sum(links: list[Link]) -> str:
+    verified = sum(link.verified for link in links)
+    absent, wrong = sum(len(it.absent) for it in links), sum(len(it.faults) for it in links)
+    missing = f", {absent} not here (neither right nor wrong)" if absent else ""
+    return f"{verified} verified{missing}, {wrong} wrong"

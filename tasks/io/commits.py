@@ -1,0 +1,48 @@
+"""What a commit of the pipeline records, read without checking it out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tasks.io import git
+from tasks.io.stage import StageError
+
+
+def yaml(root: Path, commit: str, path: str) -> dict[str, Any]:
+    """Return the sections of the YAML file ``path`` as it stands in ``commit``.
+
+    Raises
+    ------
+    StageError
+        If the commit lacks the file, or it is no YAML with sections.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = YAML(typ="safe").load(git.content(root, commit, path).decode())
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise StageError(f"{commit[:7]}:{path}: expected YAML; {error}") from None
+    if not isinstance(content, dict):
+        raise StageError(f"{commit[:7]}:{path}: expected sections; got {type(content).__name__}")
+    return content
+
+
+def stages(root: Path, commit: str) -> dict[str, Any]:
+    """Return what dvc.lock in ``commit`` records of each stage, by the stage's name."""
+    return yaml(root, commit, "dvc.lock").get("stages") or {}
+
+
+def outs(root: Path, commit: str) -> dict[str, str]:
+    """Return the md5 of every out that dvc.lock in ``commit`` records, by the out's path."""
+    entries = (out for stage in stages(root, commit).values() for out in stage.get("outs", []))
+    return {out["path"]: out["md5"] for out in entries if "md5" in out}
+
+
+def figures(root: Path, commit: str, path: str) -> dict[str, Any]:
+    """Return the JSON object ``path`` of ``commit``; empty where it is not there or is none."""
+    try:
+        content = json.loads(git.content(root, commit, path))
+    except (StageError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

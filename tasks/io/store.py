@@ -1,0 +1,105 @@
+"""DVC's store of artifacts: its cache in this clone, and the remote that clones share."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tasks.io import files
+from tasks.io.stage import StageError
+
+
+class StoreError(StageError):
+    """No place has the right bytes; the message names each place and what was wrong there."""
+
+
+class MissingError(StoreError):
+    """No place has the file at all."""
+
+
+def fetch(root: Path, md5: str) -> bytes:
+    """Return the file of this md5 from DVC's cache, else from its remote.
+
+    The bytes are hashed: DVC itself hands out a damaged cache file as if it were whole.
+
+    Raises
+    ------
+    MissingError
+        If neither has it.
+    StoreError
+        If one has it, but damaged.
+    """
+    faults, damaged = [], False
+    for place, read in _places(root, md5):
+        try:
+            content = read()
+        except Exception as error:  # a remote's library may raise anything
+            faults.append(f"{place}: {_fault(root, error)}")
+            continue
+        if digest(content) == md5:
+            return content
+        damaged = True
+        faults.append(f"{place}: damaged, md5 is {digest(content)}")
+    kind = StoreError if damaged else MissingError
+    raise kind(f"expected md5 {md5}; " + "; ".join(faults))
+
+
+def restore(root: Path, md5: str, content: bytes) -> bool:
+    """Put ``content`` into this clone's cache unless the cache has it whole; tell if it did so."""
+    path = cache(root)(md5)
+    if path.is_file() and digest(path.read_bytes()) == md5:
+        return False
+    files.write_bytes(path, content)
+    path.chmod(0o444)  # as DVC leaves it: what is read-only there it takes for whole
+    return True
+
+
+def cache(root: Path) -> Callable[[str], Path]:
+    """Return the function from an md5 to the place in the cache of this clone."""
+    from dvc.repo import Repo
+
+    with Repo(root) as repo:
+        local = repo.cache.local
+    return lambda md5: Path(local.oid_to_path(md5))
+
+
+def remote(root: Path) -> str | None:
+    """Return the address of the remote that ``dvc push`` uses; None if none is set."""
+    from dvc.config import ConfigError
+    from dvc.repo import Repo
+
+    with Repo(root) as repo:
+        try:
+            name = repo.config["core"].get("remote")
+            return str(repo.config["remote"][name]["url"]) if name else None
+        except (ConfigError, KeyError):
+            return None
+
+
+def digest(content: bytes) -> str:
+    """Return the md5 by which DVC knows ``content``."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _places(root: Path, md5: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    from dvc.repo import Repo
+
+    with Repo(root) as repo:
+        local = repo.cache.local
+
+        def from_remote() -> bytes:
+            shared = repo.cloud.get_remote_odb(command="pull")
+            return bytes(shared.fs.cat_file(shared.oid_to_path(md5)))
+
+        yield "cache", lambda: Path(local.oid_to_path(md5)).read_bytes()
+        yield "remote", from_remote
+
+
+def _fault(root: Path, error: Exception) -> str:
+    """Return ``error`` in words that are the same on every machine: decisions hold them."""
+    from dvc.config import NoRemoteError
+
+    if isinstance(error, FileNotFoundError):
+        return "does not have it"
+    if isinstance(error, NoRemoteError):
+        return "none is set; where one has it: dvc remote add -d <name> <url>"
+    return " ".join(str(error).replace(f"{root.resolve()}/", "").split())
