@@ -49,14 +49,19 @@ def _told(place: Place, events: list[Event]) -> Iterator[str]:
     if refused:
         yield ""
         yield f"refused as {place.stage}, newest first"
-        at = [((it.version, moment(it.time), it.by), it) for it in reversed(refused)]
+        at = [((it.version, moment(it.time), _name(it)), it) for it in reversed(refused)]
         yield from _with_reasons(("version", "at", "by"), at)
 
 
 def _reign(reign: Reign) -> tuple[str, ...]:
     begun, ended = reign
     until = moment(ended.time) if ended else "now"
-    return (begun.version, moment(begun.time), until, begun.kind, begun.by)
+    return (begun.version, moment(begun.time), until, begun.kind, _name(begun))
+
+
+def _name(event: Event) -> str:
+    """Return who did it without the mail, which `show` and the JSON tell: lines stay short."""
+    return event.by.partition(" <")[0]
 
 
 def _with_reasons(
@@ -101,15 +106,24 @@ def _versions(place: Place) -> Iterator[str]:
     if not versions:
         yield f"{place.artifact} has no version yet: `make run` registers one"
         return
-    locate = store.cache(ROOT)
-    header = ("version", "registered (UTC)", "decision", "holds", "md5", "sha256", "here", "test %")
-    rows = [_row(version, locate(version.md5 or "").is_file()) for version in versions]
+    places = store.whereabouts(ROOT, [version.md5 for version in versions if version.md5])
+    header = (
+        "version",
+        "registered (UTC)",
+        "decision",
+        "holds",
+        "md5",
+        "sha256",
+        "kept in",
+        "test %",
+    )
+    rows = [_row(version, places.get(version.md5 or "", [])) for version in versions]
     yield from lines(Table(header, rows, left=7))
     yield ""
     yield from wrapped(_whereabouts(), 0)
 
 
-def _row(version: Version, here: bool) -> tuple[str, ...]:
+def _row(version: Version, places: list[str]) -> tuple[str, ...]:
     tag = registry.tag_of(ROOT, version)
     record = registry.told(tag.message)
     accuracy = record.get("metrics", {}).get("accuracy")
@@ -120,7 +134,7 @@ def _row(version: Version, here: bool) -> tuple[str, ...]:
         ", ".join(stage for stage in version.held if stage != history.REFUSED),
         (version.md5 or "")[:8],
         record.get("model", {}).get("sha256", "")[:12],
-        "yes" if here else "no",
+        ", ".join(places) or "nowhere",
         "" if accuracy is None else f"{100 * accuracy:.2f}",
     )
 
@@ -128,13 +142,13 @@ def _row(version: Version, here: bool) -> tuple[str, ...]:
 def _whereabouts() -> str:
     if address := store.remote(ROOT):
         return (
-            f"remote: {address}. It has what was pushed: `dvc push --all-tags` sends the "
-            "artifacts of every version, `git push --tags` the versions themselves."
+            f"remote: {address}. `dvc push --all-tags` sends the artifacts of every version that "
+            "was registered since it was set, `git push --tags` the versions themselves."
         )
     return (
-        "no DVC remote is set: the artifacts of these versions are in this clone's cache alone "
-        "(here: yes). Other clones get the tags without the models, and a lost disk loses them. "
-        "To share them: dvc remote add -d <name> <url>, then dvc push --all-tags."
+        "no DVC remote is set: the artifacts of these versions are in this clone's cache alone. "
+        "Other clones get the tags without the models, and a lost disk loses them. To share "
+        "those to come: dvc remote add -d <name> <url>."
     )
 
 
@@ -166,6 +180,6 @@ def _outline(content: dict[str, Any], depth: int) -> Iterator[str]:
 
 
 def _item(key: str, value: Any, depth: int) -> list[str]:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    first, *rest = wrapped(key + text, 2 * depth) or [key]
+    text = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
+    first, *rest = wrapped(key + text, 2 * depth)
     return [first, *(f"  {line}" for line in rest)]

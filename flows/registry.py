@@ -89,10 +89,10 @@ def _point(
 
 
 def _words(found: Verified) -> str:
-    hashes = "its hashes are as recorded, it loads in a fresh process"
+    loaded = "hashes as recorded, loads in a fresh process"
     if found.gap is None:
-        return f"{hashes}; NOT whether it answers as it did: its commit holds no known batch"
-    return f"{hashes} and answers {found.images} known images as recorded (gap {found.gap:.1g})"
+        return f"{loaded}; NOT its answers: its commit holds no known batch"
+    return f"{loaded}, {found.images} known images answered within {found.gap:.1g}"
 
 
 def _refused(place: Place, version: Version, reasons: list[str]) -> int:

@@ -1,5 +1,6 @@
 """The registry, on real git, GTO and DVC."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,11 +11,11 @@ import pytest
 import toy_registry as toy
 
 from tasks import register
-from tasks.io import git, registry
-from tasks.io.registry import Place, RegistryError
+from tasks.io import git, history, registry
+from tasks.io.registry import RegistryError
 from tasks.io.stage import StageError
 
-PLACE = Place(artifact="digits", stage="champion")
+DETAILS = ("metrics", "model", "provenance", "hashes", "parameters", "time")
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +34,6 @@ def repo(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def snapshot(repo: Path) -> str:
     return registry.snapshot(repo, register.SNAPSHOT, "a snapshot")
-
-
-def enrol(repo: Path, content: bytes, decision: str = "promote") -> dict:
-    digest = toy.put_model(repo, content)
-    judged = {"decision": decision, "reasons": ["as told"], "challenger": {"md5": digest}}
-    (repo / "models/decision.json").write_text(json.dumps(judged))
-    return register.enrol(repo, PLACE, seed=7)
 
 
 def test_a_snapshot_holds_the_files_as_they_are_on_disk_and_follows_head(repo):
@@ -113,7 +107,7 @@ def test_a_branch_without_a_commit_is_refused_with_what_to_do(repo):
 
 def test_the_first_promoted_model_is_the_champion(repo):
     assert registry.champion(repo, "digits", "champion") is None
-    record = enrol(repo, toy.model())
+    record = toy.enrol(repo, toy.model())
     champion = registry.champion(repo, "digits", "champion")
     assert champion == registry.Version(
         name="digits",
@@ -127,8 +121,8 @@ def test_the_first_promoted_model_is_the_champion(repo):
 
 
 def test_the_record_tells_where_the_model_comes_from(repo):
-    record = enrol(repo, toy.model())
-    details = {key: record.pop(key) for key in ("metrics", "model", "provenance")}
+    record = toy.enrol(repo, toy.model())
+    told = {key: record.pop(key) for key in DETAILS}
     assert record == {
         "artifact": "digits",
         "version": "v0.0.1",
@@ -136,52 +130,99 @@ def test_the_record_tells_where_the_model_comes_from(repo):
         "commit": record["commit"],
         "tag": "digits@v0.0.1",
         "stage_tag": "digits#champion#1",
+        "withheld": None,
         "new": True,
         "decision": "promote",
         "reasons": ["as told"],
     }
-    assert details["metrics"] == toy.FIGURES
-    assert details["model"]["md5"] == toy.md5(toy.model())
-    assert details["provenance"]["git_head"] == git.head(repo)
-    assert details["provenance"]["seed"] == 7
+    assert told["metrics"] == toy.FIGURES
+    assert told["model"] == {
+        "path": "models/ensemble/model.onnx",
+        "md5": toy.md5(toy.model()),
+        "sha256": hashlib.sha256(toy.model()).hexdigest(),
+        "bytes": len(toy.model()),
+    }
+    assert told["provenance"]["git_head"] == git.head(repo)
+    assert told["provenance"]["seed"] == 7
+    assert told["time"].endswith("+00:00")
+    assert told["parameters"]["gate"]["min_accuracy"] == 0.9
 
 
-def test_git_show_of_the_tag_tells_the_decision_and_the_provenance(repo):
-    record = enrol(repo, toy.model())
+def test_the_record_holds_the_hashes_of_data_code_and_files(repo):
+    with (repo / "dvc.lock").open("a") as file:
+        file.write("  ingest:\n    outs:\n    - {path: data/ingest/x.npy, md5: abc}\n")
+    (repo / "requirements.lock").write_text("numpy==2.4\n")
+    toy.judge(repo, toy.md5(toy.model()), "promote", ("as told",))
+    record = register.enrol(repo, toy.PLACE, seed=7)
+    commit = record["commit"]
+    lock = git.content(repo, commit, "dvc.lock")
+    assert record["hashes"] == {
+        "data": {"data/ingest/x.npy": "abc"},
+        "code": {"tasks": toy.run(repo, "git", "rev-parse", f"{commit}:tasks"), "flows": None},
+        "files": {
+            "dvc.lock": hashlib.sha256(lock).hexdigest(),
+            "params.yaml": hashlib.sha256((repo / "params.yaml").read_bytes()).hexdigest(),
+            "requirements.lock": hashlib.sha256(b"numpy==2.4\n").hexdigest(),
+        },
+    }
+
+
+def test_the_parameters_in_the_record_are_those_of_this_run_and_no_profiles(repo):
+    with (repo / "params.yaml").open("a") as file:
+        file.write("profiles: {quick: {seed: 1}}\n")
+    assert toy.enrol(repo, toy.model())["parameters"].keys() == {"seed", "gate", "register"}
+
+
+def test_git_show_of_the_tag_tells_the_decision_and_the_whole_record(repo):
+    record = toy.enrol(repo, toy.model())
     message = toy.run(repo, "git", "tag", "-l", "--format=%(contents)", "digits@v0.0.1")
     assert message.startswith("digits: a new version\n\npromote: as told\n\n{")
-    told = json.loads(message[message.index("{") :])
-    assert told["provenance"] == record["provenance"]
-    assert told["metrics"] == toy.FIGURES
+    told = registry.record(repo, registry.get(repo, "digits", "v0.0.1"))
+    assert told == {key: record[key] for key in ("decision", "reasons", *DETAILS)}
+
+
+def test_a_versions_commit_holds_the_known_batch_and_all_scores(repo):
+    (repo / "reports/evaluate/metrics/svm.json").write_text('{"accuracy": 0.9}')
+    (repo / "reports/evaluate/models.json").write_text("{}")
+    commit = toy.enrol(repo, toy.model())["commit"]
+    held = toy.run(repo, "git", "ls-tree", "-r", "--name-only", commit).split()
+    assert {
+        "models/decision.json",
+        "models/ensemble/known_batch.json",
+        "reports/evaluate/metrics/ensemble.json",
+        "reports/evaluate/metrics/svm.json",
+        "reports/evaluate/models.json",
+    } <= {*held}
 
 
 def test_a_refused_model_is_a_version_but_not_the_champion(repo):
-    enrol(repo, toy.model())
-    record = enrol(repo, toy.model(worse=1), "refuse")
+    toy.enrol(repo, toy.model())
+    record = toy.enrol(repo, toy.model(worse=1), "refuse")
     assert (record["version"], record["stage"]) == ("v0.0.2", None)
     assert registry.champion(repo, "digits", "champion").version == "v0.0.1"
 
 
 def test_a_refused_model_that_is_the_champion_is_told_to_stay_it(repo):
-    enrol(repo, toy.model())
-    record = enrol(repo, toy.model(), "refuse")
+    toy.enrol(repo, toy.model())
+    record = toy.enrol(repo, toy.model(), "refuse")
     said = register._outcome(record, "champion")
     assert said == "refused; v0.0.1 was champion before and stays it: as told"
 
 
 def test_the_same_model_is_not_registered_twice(repo):
-    first = enrol(repo, toy.model())
-    again = enrol(repo, toy.model())
-    assert again == first | {"new": False, "provenance": again["provenance"]}
+    first = toy.enrol(repo, toy.model())
+    again = toy.enrol(repo, toy.model())
+    own = {key: again[key] for key in ("provenance", "time")}
+    assert again == first | {"new": False, **own}
     assert toy.run(repo, "git", "tag").split() == ["digits#champion#1", "digits@v0.0.1"]
 
 
-def test_a_rollback_makes_the_older_version_champion_for_every_reader(repo, tmp_path):
-    enrol(repo, toy.model())
-    enrol(repo, toy.model(worse=1))
+def test_an_older_version_that_is_assigned_again_is_the_champion_for_every_reader(repo, tmp_path):
+    toy.enrol(repo, toy.model())
+    toy.enrol(repo, toy.model(worse=1))
     older = registry.find(repo, "digits", toy.md5(toy.model()))
     # Three assignments in a row: made within one second they would have no order.
-    assert registry.promote(repo, older, "champion", "back") == "digits#champion#3"
+    assert registry.assign(repo, older, "champion", "back") == "digits#champion#3"
     champion = registry.champion(repo, "digits", "champion")
     assert (champion.version, champion.held["champion"]) == ("v0.0.1", "digits#champion#3")
     get = ("dvc", "artifacts", "get", str(repo), "digits", "--stage", "champion", "-o", "got")
@@ -189,23 +230,57 @@ def test_a_rollback_makes_the_older_version_champion_for_every_reader(repo, tmp_
     assert (tmp_path / "got").read_bytes() == toy.model()
 
 
+def test_a_version_that_was_rolled_back_is_not_promoted_by_another_run(repo):
+    toy.enrol(repo, toy.model())
+    toy.enrol(repo, toy.model(worse=1))
+    older = registry.get(repo, "digits", "v0.0.1")
+    history.note(repo, toy.PLACE, older, "rollback", ["slow on phones"])
+    record = toy.enrol(repo, toy.model(worse=1))
+    assert (record["version"], record["stage"]) == ("v0.0.2", None)
+    day = f"{history.events(repo, toy.PLACE)[-1].time:%Y-%m-%d}"
+    assert register._outcome(record, "champion") == (
+        f"not made champion: v0.0.2 was rolled back on {day} by Digitline <digitline@invalid> "
+        "(slow on phones); it is promoted again by `python -m flows promote v0.0.2` alone"
+    )
+    assert registry.champion(repo, "digits", "champion").version == "v0.0.1"
+
+
+def test_a_model_that_was_superseded_is_promoted_again_by_the_gate_alone(repo):
+    toy.enrol(repo, toy.model())
+    toy.enrol(repo, toy.model(worse=1))
+    assert toy.enrol(repo, toy.model())["stage_tag"] == "digits#champion#3"
+
+
+def test_a_decision_beside_another_champion_than_todays_promotes_nothing(repo):
+    toy.enrol(repo, toy.model())
+    toy.judge(repo, toy.put_model(repo, toy.model(worse=1)), "promote", ("as told",))
+    decision = json.loads((repo / "models/decision.json").read_text())
+    decision["champion"] = None
+    (repo / "models/decision.json").write_text(json.dumps(decision))
+    with pytest.raises(StageError) as caught:
+        register.enrol(repo, toy.PLACE, seed=7)
+    assert str(caught.value) == (
+        "models/decision.json: expected a decision beside the champion of now, v0.0.1; it was "
+        "made beside None. Judge again: dvc repro --force --single-item gate"
+    )
+
+
 def test_a_stage_is_not_assigned_before_the_newest_assignment(repo, monkeypatch):
-    enrol(repo, toy.model())
+    toy.enrol(repo, toy.model())
+    champion = registry.champion(repo, "digits", "champion")
     monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
-    enrol(repo, toy.model(worse=1), "refuse")
-    other = registry.find(repo, "digits", toy.md5(toy.model(worse=1)))
     with pytest.raises(RegistryError, match=r"newest assignment of digits .* in the future"):
-        registry.promote(repo, other, "champion", "too early")
+        registry.assign(repo, champion, "trial", "too early")
 
 
 def test_fetch_returns_the_bytes_that_the_version_records(repo):
-    enrol(repo, toy.model())
-    enrol(repo, toy.model(worse=1), "refuse")
+    toy.enrol(repo, toy.model())
+    toy.enrol(repo, toy.model(worse=1), "refuse")
     assert registry.fetch(repo, registry.champion(repo, "digits", "champion")) == toy.model()
 
 
 def test_fetch_refuses_a_damaged_cache_file_and_says_which_places_it_tried(repo):
-    enrol(repo, toy.model())
+    toy.enrol(repo, toy.model())
     cached = toy.cache_file(repo, toy.md5(toy.model()))
     cached.chmod(0o644)
     cached.write_bytes(b"garbage")
@@ -219,21 +294,12 @@ def test_fetch_refuses_a_damaged_cache_file_and_says_which_places_it_tried(repo)
     )
 
 
-def test_a_clone_elsewhere_reads_the_champion_from_the_remote(repo, tmp_path):
-    toy.run(repo, "dvc", "remote", "add", "-q", "-d", "store", str(tmp_path / "store"))
-    toy.commit(repo, "a remote")
-    enrol(repo, toy.model())
-    toy.run(repo, "dvc", "push", "-q", "models/ensemble/model.onnx")
-    clone = tmp_path / "clone"
-    toy.run(tmp_path, "git", "clone", "-q", str(repo), str(clone))
-    champion = registry.champion(clone, "digits", "champion")
-    assert champion.version == "v0.0.1"
-    assert registry.fetch(clone, champion) == toy.model()
-    (tmp_path / "elsewhere").mkdir()
-    get = ("dvc", "artifacts", "get", str(clone), "digits", "--stage", "champion")
-    toy.run(tmp_path / "elsewhere", *get)
-    assert (tmp_path / "elsewhere/model.onnx").read_bytes() == toy.model()
-    assert "v0.0.1" in toy.run(clone, "gto", "show", "digits#champion")
+def test_fetch_refuses_bytes_that_have_the_md5_but_not_the_sha256(repo, monkeypatch):
+    toy.enrol(repo, toy.model())
+    version = registry.champion(repo, "digits", "champion")
+    monkeypatch.setattr(registry, "record", lambda *_: {"model": {"sha256": "0" * 64}})
+    with pytest.raises(RegistryError, match=r"expected SHA-256 0{64}, as its tag records; .* has"):
+        registry.fetch(repo, version)
 
 
 def test_a_model_that_dvc_lock_does_not_record_is_not_registered(repo):
@@ -243,7 +309,7 @@ def test_a_model_that_dvc_lock_does_not_record_is_not_registered(repo):
     judged = {"decision": "promote", "reasons": [], "challenger": {"md5": toy.md5(other)}}
     (repo / "models/decision.json").write_text(json.dumps(judged))
     with pytest.raises(StageError) as caught:
-        register.enrol(repo, PLACE, seed=7)
+        register.enrol(repo, toy.PLACE, seed=7)
     assert str(caught.value) == (
         f"dvc.lock: expected md5 {toy.md5(other)} for models/ensemble/model.onnx, as the file "
         f"has it; got {digest} for models/ensemble/model.onnx. "
@@ -256,7 +322,7 @@ def test_a_decision_about_another_model_is_refused(repo):
     judged = {"decision": "promote", "reasons": [], "challenger": {"md5": "0" * 32}}
     (repo / "models/decision.json").write_text(json.dumps(judged))
     with pytest.raises(StageError, match=r"it is about 0{32}. Run the gate stage again"):
-        register.enrol(repo, PLACE, seed=7)
+        register.enrol(repo, toy.PLACE, seed=7)
 
 
 def test_an_artifact_that_dvc_yaml_does_not_name_is_refused(repo):

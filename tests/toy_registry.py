@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ruamel.yaml import YAML
 
-from tasks.io import archives, known_batch
+from tasks import register
+from tasks.io import archives, known_batch, registry
 from tasks.io.known_batch import KnownBatch
 
+PLACE = registry.Place(artifact="digits", stage="champion")
 SOURCE = Path(__file__).resolve().parent.parent
 FIGURES = {
     "accuracy": 1.0,
@@ -197,6 +200,26 @@ def put_model(folder: Path, content: bytes) -> str:
     with (folder / "dvc.lock").open("w") as file:
         YAML().dump({"schema": "2.0", "stages": {"ensemble": stage}}, file)
     return digest
+
+
+def enrol(
+    folder: Path, content: bytes, decision: str = "promote", reasons: tuple[str, ...] = ("as told",)
+) -> dict[str, Any]:
+    """Register a model that was judged so beside the champion of now; return the record."""
+    judge(folder, put_model(folder, content), decision, reasons)
+    return register.enrol(folder, PLACE, seed=7)
+
+
+def judge(folder: Path, digest: str, decision: str, reasons: tuple[str, ...]) -> None:
+    """Write what the gate would write beside the champion of now."""
+    champion = registry.champion(folder, PLACE.artifact, PLACE.stage)
+    judged = {
+        "decision": decision,
+        "reasons": reasons,
+        "champion": {"version": champion.version} if champion else None,
+        "challenger": {"md5": digest},
+    }
+    (folder / "models/decision.json").write_text(json.dumps(judged))
 
 
 def cache_file(folder: Path, digest: str) -> Path:

@@ -48,10 +48,11 @@ def _decision(root: Path, version: Version, record: dict[str, Any]) -> Link:
 def _commit(root: Path, version: Version, record: dict[str, Any]) -> Link:
     trees = record.get("hashes", {}).get("code", {})
     pairs = {
-        f"git's tree of {folder}/": (tree, git.tree(root, version.commit, folder))
+        f"git's tree {folder}/": (tree, git.tree(root, version.commit, folder))
         for folder, tree in trees.items()
+        if tree
     }
-    return _compared("commit", f"{version.commit[:12]}, code in {_listed(trees)}", pairs)
+    return _compared("commit", f"{version.commit[:12]}: the code as {', '.join(pairs)}", pairs)
 
 
 def _artifact(root: Path, version: Version, record: dict[str, Any]) -> Link:

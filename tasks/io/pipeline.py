@@ -53,7 +53,7 @@ class Pipeline:
         with Repo(self._root) as repo, repo.switch(self._commit):
             graph = repo.index.graph
             order = [*networkx.topological_sort(graph)][::-1]
-            last = [stage for stage in order if stage.addressing in ends]
+            last = [stage for stage in order if stage.name in ends]
             behind = {stage for end in last for stage in (end, *networkx.descendants(graph, end))}
             return [stage.name for stage in order if stage in behind]
 

@@ -1,7 +1,7 @@
 """DVC's store of artifacts: its cache in this clone, and the remote that clones share."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tasks.io import files
@@ -73,6 +73,29 @@ def remote(root: Path) -> str | None:
             return str(repo.config["remote"][name]["url"]) if name else None
         except (ConfigError, KeyError):
             return None
+
+
+def whereabouts(root: Path, md5s: Iterable[str]) -> dict[str, list[str]]:
+    """Return which of ``cache`` and ``remote`` have each file; nothing is read or hashed.
+
+    A remote that gives no answer is named ``remote?``.
+    """
+    from dvc.config import NoRemoteError
+    from dvc.repo import Repo
+
+    found: dict[str, list[str]] = {}
+    with Repo(root) as repo:
+        local = repo.cache.local
+        for md5 in md5s:
+            found[md5] = ["cache"] if Path(local.oid_to_path(md5)).is_file() else []
+            try:
+                shared = repo.cloud.get_remote_odb(command="pull")
+                found[md5] += ["remote"] if shared.exists(md5) else []
+            except NoRemoteError:
+                continue
+            except Exception:  # a remote's library may raise anything
+                found[md5].append("remote?")
+    return found
 
 
 def digest(content: bytes) -> str:
