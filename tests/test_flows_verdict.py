@@ -79,6 +79,13 @@ def test_a_champion_that_would_be_refused_today_is_still_the_champion(root):
     assert lines[-1] == "version v0.0.1, still champion"
 
 
+def test_a_model_that_passes_but_was_rolled_back_is_told_to_be_withheld(root):
+    registration = {"version": "v0.0.2", "stage": None, "withheld": "v0.0.2 was rolled back"}
+    (root / "models/registration.json").write_text(json.dumps(registration))
+    lines = verdict.decision_lines(verdict.collect([Outcome(n, RAN) for n in ALL], root))
+    assert lines[-1] == "but not made champion: v0.0.2 was rolled back"
+
+
 def test_a_failed_run_shows_the_error_and_nothing_of_an_earlier_run(root):
     outcomes = [Outcome("ingest", FAILED, 2.0, "a\nerror: no"), Outcome("gate", NOT_RUN)]
     assert (

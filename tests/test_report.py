@@ -355,6 +355,13 @@ def test_a_promotion_is_worded_as_one(stage: str) -> None:
     assert said.sentence == f"v0.0.3 is the {stage}."
 
 
+def test_a_version_that_was_rolled_back_is_not_worded_as_promoted() -> None:
+    withheld = {**registration(), "withheld": "v0.0.3 was rolled back"}
+    said = report_words.verdict(decision("promote"), withheld)
+    assert (said.promoted, said.word) == (False, "Withheld")
+    assert said.sentence == "v0.0.3 passes, but v0.0.3 was rolled back."
+
+
 def test_a_refusal_names_the_champion_that_stays() -> None:
     said = report_words.verdict(decision("refuse", {"version": "v0.0.2"}), registration())
     assert (said.promoted, said.word) == (False, "Refused")

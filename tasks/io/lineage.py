@@ -35,31 +35,33 @@ def links(root: Path, version: Version) -> Iterator[Link]:
 def _decision(root: Path, version: Version, record: dict[str, Any]) -> Link:
     made = commits.figures(root, version.commit, DECISION)
     words = f"{made.get('decision')}: {'; '.join(made.get('reasons', []))}"
-    model, judged = record.get("model", {}), made.get("challenger", {})
-    pairs = {
-        "the decision in the tag": (record.get("decision"), made.get("decision")),
-        "the reasons in the tag": (record.get("reasons"), made.get("reasons")),
-        "the model it is about": (judged.get("md5"), version.md5),
-        "the model's SHA-256": (judged.get("sha256", model.get("sha256")), model.get("sha256")),
-    }
+    judged = made.get("challenger", {})
+    pairs = {"the model that was judged": (judged.get("md5"), version.md5)}
+    for key in ("decision", "reasons"):
+        if key in record:
+            pairs[f"the {key} in the tag"] = (record[key], made.get(key))
+    if sha256 := judged.get("sha256"):
+        pairs["the SHA-256 that was judged"] = (sha256, record.get("model", {}).get("sha256"))
     return _compared("decision", words, pairs)
 
 
 def _commit(root: Path, version: Version, record: dict[str, Any]) -> Link:
     trees = record.get("hashes", {}).get("code", {})
     pairs = {
-        f"git's tree {folder}/": (tree, git.tree(root, version.commit, folder))
+        f"git's tree of {folder}": (tree, git.tree(root, version.commit, folder))
         for folder, tree in trees.items()
         if tree
     }
-    return _compared("commit", f"{version.commit[:12]}: the code as {', '.join(pairs)}", pairs)
+    code = f"{', '.join(pairs)} as recorded" if pairs else "no hash of its code is recorded"
+    return _compared("commit", f"{version.commit[:12]}, {code}", pairs)
 
 
 def _artifact(root: Path, version: Version, record: dict[str, Any]) -> Link:
     model = record.get("model", {})
     sha256 = model.get("sha256")
     says = f"{version.path}, md5 {version.md5}, SHA-256 {sha256[:16] + '…' if sha256 else 'none'}"
-    same = _compared("artifact", says, {"the tag's md5": (model.get("md5"), version.md5)})
+    pairs = {"the md5 in the tag": (model["md5"], version.md5)} if model else {}
+    same = _compared("artifact", says, pairs)
     try:
         registry.fetch(root, version)
     except registry.AbsentError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks.io import commits, git, store
+from tasks.io.stage import StageError
 
 _FOLDER = ".dir"  # ends the md5 of a folder, which is that of the list of its files
 
@@ -45,17 +46,25 @@ class Pipeline:
         """Return the stages behind ``paths``, each after those that it builds on.
 
         DVC's own graph of that commit tells them: dvc.lock keeps stages that have left it.
+
+        Raises
+        ------
+        StageError
+            If DVC cannot read the commit's dvc.yaml or dvc.lock.
         """
         import networkx
-        from dvc.repo import Repo
+        from dvc.exceptions import DvcException
 
         ends = {self._writer(path) for path in paths}
-        with Repo(self._root) as repo, repo.switch(self._commit):
-            graph = repo.index.graph
-            order = [*networkx.topological_sort(graph)][::-1]
-            last = [stage for stage in order if stage.name in ends]
-            behind = {stage for end in last for stage in (end, *networkx.descendants(graph, end))}
-            return [stage.name for stage in order if stage in behind]
+        try:
+            with store.opened(self._root) as repo, repo.switch(self._commit):
+                graph = repo.index.graph
+        except DvcException as error:
+            raise StageError(f"{self._commit[:7]}: expected DVC's graph; {error}") from None
+        order = [*networkx.topological_sort(graph)][::-1]
+        last = [stage for stage in order if stage.name in ends]
+        behind = {stage for end in last for stage in (end, *networkx.descendants(graph, end))}
+        return [stage.name for stage in order if stage in behind]
 
     def verify(self, stage: str) -> Found:
         """Hash again what ``stage`` left and depended on, and compare its parameters."""

@@ -121,12 +121,6 @@ def recorded(root: Path, commit: str, name: str) -> tuple[str, str]:
     )
 
 
-def recorded_accuracy(root: Path, commit: str, metrics: Path) -> float | None:
-    """Return the ensemble's test accuracy as ``commit`` records it; None where it does not."""
-    accuracy = commits.figures(root, commit, metrics.as_posix()).get("accuracy")
-    return float(accuracy) if isinstance(accuracy, int | float) else None
-
-
 def tag_of(root: Path, version: Version) -> git.Tag:
     """Return the tag that made ``version``."""
     return git.tags(root, version.tag)[0]
@@ -180,9 +174,8 @@ def snapshot(root: Path, paths: Iterable[str], message: str) -> str:
     stages end at the same time.
     """
     from dvc.lock import LockError
-    from dvc.repo import Repo
 
-    with Repo(root) as repo:
+    with store.opened(root) as repo:
         end = time.monotonic() + LOCK_PATIENCE
         while True:
             try:

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tasks.io import files
 from tasks.io.stage import StageError
@@ -14,6 +16,26 @@ class StoreError(StageError):
 
 class MissingError(StoreError):
     """No place has the file at all."""
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Any]:
+    """Open DVC's ``Repo`` at ``root`` for a while.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        repo = Repo(root)
+    except NotDvcRepoError as error:
+        raise StoreError(f"expected to be in a DVC repository; {error}") from None
+    with repo:
+        yield repo
 
 
 def fetch(root: Path, md5: str) -> bytes:
@@ -55,9 +77,7 @@ def restore(root: Path, md5: str, content: bytes) -> bool:
 
 def cache(root: Path) -> Callable[[str], Path]:
     """Return the function from an md5 to the place in the cache of this clone."""
-    from dvc.repo import Repo
-
-    with Repo(root) as repo:
+    with opened(root) as repo:
         local = repo.cache.local
     return lambda md5: Path(local.oid_to_path(md5))
 
@@ -65,9 +85,8 @@ def cache(root: Path) -> Callable[[str], Path]:
 def remote(root: Path) -> str | None:
     """Return the address of the remote that ``dvc push`` uses; None if none is set."""
     from dvc.config import ConfigError
-    from dvc.repo import Repo
 
-    with Repo(root) as repo:
+    with opened(root) as repo:
         try:
             name = repo.config["core"].get("remote")
             return str(repo.config["remote"][name]["url"]) if name else None
@@ -81,10 +100,9 @@ def whereabouts(root: Path, md5s: Iterable[str]) -> dict[str, list[str]]:
     A remote that gives no answer is named ``remote?``.
     """
     from dvc.config import NoRemoteError
-    from dvc.repo import Repo
 
     found: dict[str, list[str]] = {}
-    with Repo(root) as repo:
+    with opened(root) as repo:
         local = repo.cache.local
         for md5 in md5s:
             found[md5] = ["cache"] if Path(local.oid_to_path(md5)).is_file() else []
@@ -104,9 +122,7 @@ def digest(content: bytes) -> str:
 
 
 def _places(root: Path, md5: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    from dvc.repo import Repo
-
-    with Repo(root) as repo:
+    with opened(root) as repo:
         local = repo.cache.local
 
         def from_remote() -> bytes:
