@@ -39,6 +39,9 @@ def main() -> None:
     assert Path("reports/index.html").stat().st_size < 300_000
     assert "ensemble" in said("dvc", "metrics", "show")
     assert version in said("gto", "show")
+    assert version in said("python", "-m", "flows", "show")
+    assert version in said("python", "-m", "flows", "history")
+    assert ", 0 wrong" in said("python", "-m", "flows", "trace", version)
     assert "up to date" in said("dvc", "repro"), "dvc repro has something to do after the flow"
     again = said("python", "-m", "flows", "train")
     assert "17 stages: 17 Cached" in again, again

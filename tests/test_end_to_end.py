@@ -173,7 +173,28 @@ def test_the_run_ends_with_a_decision_and_a_version(run):
     registration = json.loads((run.clone / "models/registration.json").read_text())
     assert decision["decision"] == "refuse"  # 600 images do not make a champion
     assert registration["version"] == "v0.0.1"
-    assert "digits@v0.0.1" in _call(run.clone, "git", "tag")
+    assert _call(run.clone, "git", "tag").split() == ["digits#refused#1", "digits@v0.0.1"]
+
+
+def test_every_hash_from_the_version_back_to_the_data_is_verified(run):
+    said = _call(run.clone, sys.executable, "-m", "flows", "trace", "v0.0.1")
+    assert "not here" not in said
+    assert said.endswith(" verified, 0 wrong\n")
+    links = {line.split()[1] for line in said.splitlines() if line.startswith("✓")}
+    led = {name for name in _stages(run.clone) if name not in ("register", "report")}
+    assert links == {*led, "decision", "commit", "artifact", "files"}
+
+
+def test_an_answer_leads_back_to_the_version_and_is_given_again(run):
+    answers = (run.clone / "reports/evaluate/answers.csv").read_text().splitlines()
+    said = _call(run.clone, sys.executable, "-m", "flows", "trace", answers[8].split(",")[0])
+    assert "✓ answer" in said
+    assert "test image 7, labelled " in said
+
+
+def test_the_history_names_the_refusal_and_no_champion(run):
+    said = _call(run.clone, sys.executable, "-m", "flows", "history")
+    assert said.startswith("digits has had no champion yet\n\nrefused as champion, newest first\n")
 
 
 def test_the_work_tree_and_branch_are_the_users_own(run):
