@@ -34,13 +34,14 @@ def promote(name: str, reason: str | None, force: bool) -> int:
         if place.stage in version.held:
             print(f"{version.version} is the {place.stage} already")
             return 0
+        found = verification.verify(ROOT, version, _max_gap(), without_batch=force)
         if not force:
             judged = _judged(version)
             reasons = [*judged["reasons"], *reasons]
             if judged["decision"] != "promote":
                 return _refused(place, version, reasons)
         kind: history.Kind = "forced promotion" if force else "promotion"
-        _point(place, version, kind, reasons, without_batch=force)
+        _point(place, version, kind, reasons, found)
     return 0
 
 
@@ -68,16 +69,16 @@ def rollback(to: str | None, reason: str | None, force: bool) -> int:
         if place.stage in target.held:
             print(f"{target.version} is the {place.stage} already")
             return 0
-        _point(place, target, "rollback", reasons, without_batch=force)
+        found = verification.verify(ROOT, target, _max_gap(), without_batch=force)
+        _point(place, target, "rollback", reasons, found)
     return 0
 
 
 def _point(
-    place: Place, version: Version, kind: history.Kind, reasons: list[str], without_batch: bool
+    place: Place, version: Version, kind: history.Kind, reasons: list[str], found: Verified
 ) -> None:
-    """Verify ``version``, then let the stage point at it."""
+    """Let the stage point at ``version``, which was verified, and say so."""
     before = registry.champion(ROOT, place.artifact, place.stage)
-    found = verification.verify(ROOT, version, _max_gap(), without_batch)
     if version.md5 and store.restore(ROOT, version.md5, found.content):
         print(f"{version.path} was fetched into this clone's cache")
     known = None if found.gap is None else {"images": found.images, "gap": found.gap}

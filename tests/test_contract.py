@@ -223,6 +223,14 @@ def test_dvc_understands_what_the_readme_tells_it(command):
     assert parse_args(command).func
 
 
+@pytest.mark.parametrize("command", commands("python"), ids=" ".join)
+def test_flows_understands_what_the_readme_tells_it(command):
+    from flows.__main__ import _parser
+
+    assert command[:2] == ["-m", "flows"]
+    assert _parser().parse_args(command[2:]).command
+
+
 @pytest.mark.parametrize(
     ("program", "command"),
     [(program, command) for program in ("gto", "prefect") for command in commands(program)],

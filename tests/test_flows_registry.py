@@ -171,7 +171,8 @@ def unbatched(versions) -> None:
 
 def test_a_version_without_a_known_batch_is_taken_by_force_alone(versions, capsys):
     unbatched(versions)
-    said = fails(capsys, "rollback", "--reason", "why")
+    for command in (("rollback", "--reason", "why"), ("promote", "v0.0.4")):
+        said = fails(capsys, *command)
     assert said.startswith(
         "digits@v0.0.4: its commit holds no models/ensemble/known_batch.json, so that nobody can "
         "tell whether it still answers as it did. To take it nevertheless: --force"

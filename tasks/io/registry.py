@@ -149,7 +149,8 @@ def fetch(root: Path, version: Version) -> bytes:
     try:
         content = store.fetch(root, version.md5)
     except store.MissingError as error:
-        raise AbsentError(f"{version}: {error}") from None
+        where = "a clone that has it sends it by `dvc push --all-tags`"
+        raise AbsentError(f"{version}: {error}. Where there is a remote, {where}") from None
     except store.StoreError as error:
         raise RegistryError(f"{version}: {error}") from None
     wanted, found = sha256(root, version), hashlib.sha256(content).hexdigest()
