@@ -117,13 +117,14 @@ def _versions(place: Place) -> Iterator[str]:
         "kept in",
         "test %",
     )
-    rows = [_row(version, places.get(version.md5 or "", [])) for version in versions]
+    kinds = {event.tag: event.kind for event in history.events(ROOT, place)}
+    rows = [_row(version, places.get(version.md5 or "", []), kinds) for version in versions]
     yield from lines(Table(header, rows, left=7))
     yield ""
     yield from wrapped(_whereabouts(), 0)
 
 
-def _row(version: Version, places: list[str]) -> tuple[str, ...]:
+def _row(version: Version, places: list[str], kinds: dict[str, history.Kind]) -> tuple[str, ...]:
     tag = registry.tag_of(ROOT, version)
     record = registry.told(tag.message)
     accuracy = record.get("metrics", {}).get("accuracy")
@@ -131,7 +132,11 @@ def _row(version: Version, places: list[str]) -> tuple[str, ...]:
         version.version,
         moment(tag.time),
         record.get("decision", ""),
-        ", ".join(stage for stage in version.held if stage != history.REFUSED),
+        ", ".join(
+            f"{stage} (forced)" if kinds.get(tag) == "forced promotion" else stage
+            for stage, tag in version.held.items()
+            if stage != history.REFUSED
+        ),
         (version.md5 or "")[:8],
         record.get("model", {}).get("sha256", "")[:12],
         ", ".join(places) or "nowhere",

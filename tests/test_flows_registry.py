@@ -252,6 +252,13 @@ def test_a_forced_promotion_stays_visible_after_everything_that_follows(
     assert "better by now; and faster" in out
 
 
+def test_a_champion_by_force_is_marked_among_the_versions(versions, capsys):
+    assert main(["promote", "v0.0.3", "--force", "--reason", "why"]) == 0
+    capsys.readouterr()
+    main(["show"])
+    assert "refuse    champion (forced)  " in capsys.readouterr().out.splitlines()[1]
+
+
 def test_a_promotion_of_the_champion_says_so(versions, capsys):
     before = tags()
     assert main(["promote", "digits@v0.0.2"]) == 0

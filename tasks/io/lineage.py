@@ -52,8 +52,8 @@ def _commit(root: Path, version: Version, record: dict[str, Any]) -> Link:
         for folder, tree in trees.items()
         if tree
     }
-    code = f"{', '.join(pairs)} as recorded" if pairs else "no hash of its code is recorded"
-    return _compared("commit", f"{version.commit[:12]}, {code}", pairs)
+    code = ", ".join(pairs) or "no hash of its code is recorded"
+    return _compared("commit", f"{version.commit[:12]}: {code}", pairs)
 
 
 def _artifact(root: Path, version: Version, record: dict[str, Any]) -> Link:
