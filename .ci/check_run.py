@@ -34,7 +34,7 @@ def main() -> None:
         assert decision["decision"] == "promote", decision["reasons"]
     version = read("models/registration.json")["version"]
     assert f"digits@{version}" in said("git", "tag").split()
-    for page in ("index", "figures", "label_audit", "performance", "drift"):
+    for page in ("index", "figures", "label_audit", "performance", "drift", f"cards/{version}"):
         assert Path(f"reports/{page}.html").stat().st_size > 5_000, page
     assert Path("reports/index.html").stat().st_size < 300_000
     assert "ensemble" in said("dvc", "metrics", "show")

@@ -1,6 +1,8 @@
 """Report: what the run came to, as pages that open from disk and load nothing from elsewhere.
 
 ``reports/index.html`` says the verdict first and leads to every other page and figure.
+``reports/cards`` holds a model card for every version in the registry. Of git's tags DVC knows
+nothing: the stage runs again because each registration changes ``models/registration.json``.
 """
 
 from pathlib import Path
@@ -13,13 +15,14 @@ from tasks.core import abstention, disputed, report_evidently, report_pictures, 
 from tasks.core.report_evidently import Answers, Distances, Drift, View
 from tasks.core.report_images import data_uri
 from tasks.core.report_pictures import Picture
-from tasks.io import files, pages, params, results
+from tasks.io import cards, files, pages, params, results
 from tasks.io.params import Section
 from tasks.io.results import Run
 from tasks.io.stage import run
 
 FOLDER = Path("reports")
 PLOTS = FOLDER / "plots"
+CARDS = FOLDER / "cards"
 RAW = {
     results.PATHS["decision"]: "the gate's decision: every rule, the champion, the challenger",
     results.PATHS["registration"]: "the registered version and where it comes from",
@@ -76,9 +79,11 @@ def main() -> None:
     drift = compare(found, rows, section.drift)
     wrong = mistakes(found, section.misclassified)
     pages.write("figures.html", FOLDER / "figures.html", pictures=pictures, **wrong)
-    pages.write("index.html", FOLDER / "index.html", **summary(found, pictures, drift))
+    carded = cards.write(Path(), found.results.registration["artifact"], CARDS)
+    pages.write("index.html", FOLDER / "index.html", **summary(found, pictures, drift, carded))
+    cards_written = f"model cards: {len(carded)}"
     columns = f"{len(drift.drifted)} of {len(drift.distances)} columns drifted"
-    print(f"{len(pictures)} figures, {columns}, {FOLDER / 'index.html'} written")
+    print(f"{len(pictures)} figures, {cards_written}, {columns}, {FOLDER / 'index.html'} written")
 
 
 def draw(found: Run, section: Report, seed: int) -> list[Picture]:
@@ -164,8 +169,8 @@ def mistakes(found: Run, limit: int) -> dict[str, Any]:
     return {"mistakes": shown, "wrong": len(wrong), "images": len(found.labels)}
 
 
-def summary(found: Run, pictures: list[Picture], drift: Drift) -> dict[str, Any]:
-    """Return what the index says."""
+def summary(found: Run, pictures: list[Picture], drift: Drift, carded: set[str]) -> dict[str, Any]:
+    """Return what the index says; ``carded`` are the versions that have a card."""
     said = found.results
     scores = said.models["ensemble"]
     members = [row["test_accuracy"] for row in said.leaderboard if row["kind"] == "member"]
@@ -179,6 +184,7 @@ def summary(found: Run, pictures: list[Picture], drift: Drift) -> dict[str, Any]
         "change": report_words.change(scores["accuracy"], said.decision["champion"]),
         "champion": said.decision["champion"],
         "registration": said.registration,
+        "carded": said.registration["version"] in carded,  # not if its tag was deleted since
         "scores": scores,
         "members_mean": float(np.mean(members)),
         "board": [_line(row, found) for row in said.leaderboard],

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import toy_cards
 
 from tasks import report
 from tasks.core import plots, report_evidently, report_pictures, report_tables, report_words
@@ -199,6 +200,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_run(np.random.default_rng(0))
+        toy_cards.build(folder)
+        for version in ("v0.0.2", "v0.0.3"):
+            toy_cards.release(folder, version, {})
         report.main()
         Path("reports/label_audit.html").write_text('<p id="suspects">by another stage</p>')
     return folder / "reports"
@@ -209,8 +213,9 @@ def index(site: Path) -> str:
     return (site / "index.html").read_text()
 
 
+CARDS = ("cards/index.html", "cards/v0.0.3.html")
 OURS = ("index.html", "figures.html")
-ALL = (*OURS, "performance.html", "drift.html")
+ALL = (*OURS, *CARDS, "performance.html", "drift.html")
 
 # Evidently brings litestar and old pickles: each has deprecated calls of its own at import.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -266,15 +271,30 @@ def test_a_wrong_answer_that_goes_to_a_person_says_so(site):
     assert 0 < figures.count("<br>to a person") <= figures.count("no. ")
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", [*OURS, *CARDS])
 def test_every_link_and_picture_of_a_page_is_there(site: Path, name: str) -> None:
     page = Page(site / name)
     links = [link for link in page.values("href") + page.values("src") if ":" not in link]
-    assert len(links) > 10
+    assert len(links) > 5
     for link in links:
         path, _, anchor = unquote(link).partition("#")
-        assert (site / path).is_file(), link
-        assert not anchor or anchor in Page(site / path).values("id"), link
+        target = (site / name).parent / path
+        assert target.is_file(), link
+        assert not anchor or anchor in Page(target).values("id"), link
+
+
+def test_the_index_leads_to_the_card_of_its_version_and_to_all(site: Path) -> None:
+    links = Page(site / "index.html").values("href")
+    assert {"cards/v0.0.3.html", "cards/index.html"} <= set(links)
+
+
+def test_a_version_whose_tag_was_deleted_has_no_dead_link(site: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(site.parent)
+    drift = report_evidently.Drift(page="", distances={}, drifted=[], detected=False)
+    said = report.summary(results.read(), [], drift, carded={"v0.0.2"})
+    page = pages.render("index.html", **said)
+    assert "cards/v0.0.3" not in page
+    assert "cards/index.html" in page
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -40,9 +40,10 @@ def verdict(decision: Mapping[str, Any], registration: Mapping[str, Any]) -> Ver
     """Say what became of the new model; arguments are as `gate` and `register` write them."""
     version, champion = registration["version"], decision["champion"]
     promoted = decision["decision"] == "promote"
+    reasons = [as_sentence(reason) for reason in decision["reasons"]]
     if withheld := registration.get("withheld"):
         sentence = f"{version} passes, but {withheld}."
-        return Verdict(False, "Withheld", sentence, [_sentence(it) for it in decision["reasons"]])
+        return Verdict(False, "Withheld", sentence, reasons)
     if promoted:
         sentence = f"{version} is the {registration['stage']}."
     elif champion and champion["version"] == version:
@@ -52,7 +53,7 @@ def verdict(decision: Mapping[str, Any], registration: Mapping[str, Any]) -> Ver
     else:
         sentence = f"There is no champion; the new model is kept as {version}."
     word = "Promoted" if promoted else "Refused"
-    return Verdict(promoted, word, sentence, [_sentence(reason) for reason in decision["reasons"]])
+    return Verdict(promoted, word, sentence, reasons)
 
 
 def checks(rules: Sequence[Mapping[str, Any]]) -> list[Check]:
@@ -61,7 +62,7 @@ def checks(rules: Sequence[Mapping[str, Any]]) -> list[Check]:
     for rule in rules:
         name, _, bound = rule["rule"].rpartition(", ")
         limit = f"{bound} {rule['threshold']:g}"
-        found.append(Check(_sentence(name), f"{rule['value']:.4f}", limit, rule["passed"]))
+        found.append(Check(as_sentence(name), f"{rule['value']:.4f}", limit, rule["passed"]))
     return found
 
 
@@ -133,12 +134,13 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def as_sentence(text: str) -> str:
+    """Return a text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
 def _failure(result: Mapping[str, Any]) -> str:
     where = f" of {result['column']}" if result["column"] else ""
     found = f", found {result['observed']}" if result["observed"] is not None else ""
     faults = f", {result['unexpected_count']} unexpected" if result["unexpected_count"] else ""
     return f"{result['table']}: {result['expectation']}{where}{found}{faults}"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -88,6 +88,21 @@ def content(root: Path, commit: str, path: str) -> bytes:
     return run(root, "cat-file", "blob", f"{commit}:{path}")
 
 
+def contents(root: Path, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+    """Return the bytes of those of ``paths`` that ``commit`` holds, all from one process."""
+    paths = list(paths)
+    answer = run(root, "cat-file", "--batch", stdin="".join(f"{commit}:{path}\n" for path in paths))
+    found, place = {}, 0
+    for path in paths:
+        line, _, _ = answer[place:].partition(b"\n")
+        place += len(line) + 1
+        if not line.endswith(b" missing"):
+            size = int(line.rpartition(b" ")[2])
+            found[path] = answer[place : place + size]
+            place += size + 1
+    return found
+
+
 def tags(root: Path, *patterns: str) -> list[Tag]:
     """Return the annotated tags whose names match one of ``patterns`` (``*`` is any text)."""
     line = "%00".join(f"%({field})" for field in _FIELDS) + "%00"
