@@ -10,7 +10,9 @@ from typing import Any, TextIO
 from flows import tables
 from flows.execute import BUSY, CACHED, FAILED, NOT_RUN, RAN, RESTORED, Outcome
 from flows.tables import Table
+from tasks.io import history
 from tasks.io.files import read_json
+from tasks.io.registry import Place
 
 ENDED_WELL = (RAN, RESTORED, CACHED)
 
@@ -25,7 +27,10 @@ _STYLES = {RAN: "green", RESTORED: "cyan", CACHED: "bright_black", FAILED: "bold
 
 @dataclass(frozen=True)
 class Verdict:
-    """Everything that the end of a run says; what the run did not reach is empty."""
+    """Everything that the end of a run says; what the run did not reach is empty.
+
+    ``since`` tells who became champion after the registration, by hand; empty if nobody did.
+    """
 
     outcomes: list[Outcome]
     scores: list[dict[str, Any]]
@@ -33,6 +38,7 @@ class Verdict:
     version: dict[str, Any]
     report: Path | None
     missing: list[str]
+    since: str = ""
     seconds: float | None = None
 
 
@@ -42,19 +48,30 @@ def collect(outcomes: list[Outcome], root: Path, seconds: float | None = None) -
     wanted = [path for stage, path in (SCORES, DECISION, VERSION, REPORT) if stage in well]
     there = {path for path in wanted if (root / path).exists()}
     content = {path: read_json(root / path) for path in there if path.suffix == ".json"}
+    version = content.get(VERSION[1], {})
     return Verdict(
         outcomes=outcomes,
         scores=content.get(SCORES[1], []),
         decision=content.get(DECISION[1], {}),
-        version=content.get(VERSION[1], {}),
+        version=version,
         report=(root / REPORT[1]).resolve() if REPORT[1] in there else None,
         missing=[
             f"{path} is missing, though its stage ended well"
             for path in wanted
             if path not in there
         ],
+        since=_since(version, root) if version.get("stage_tag") else "",
         seconds=seconds,
     )
+
+
+def _since(version: dict[str, Any], root: Path) -> str:
+    place = Place(artifact=version["artifact"], stage=version["stage"])
+    reigns = history.reigns(history.events(root, place))
+    if not reigns or reigns[-1].begun.tag == version["stage_tag"]:
+        return ""
+    now = reigns[-1].begun
+    return f"since then {now.version} became {place.stage}: {now.kind}, {'; '.join(now.reasons)}"
 
 
 def is_well(outcomes: list[Outcome]) -> bool:
@@ -98,7 +115,7 @@ def decision_lines(verdict: Verdict) -> list[str]:
         stage = verdict.version["stage"]
         held = f", {'made' if promoted else 'still'} {stage}" if stage else ""
         lines.append(f"version {verdict.version['version']}{held}")
-    return lines
+    return [*lines, verdict.since] if verdict.since else lines
 
 
 def show(verdict: Verdict, to: TextIO = sys.stdout) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import toy_registry as toy
 
+from flows import execute, verdict
 from flows.__main__ import main
 from tasks import gate
 from tasks.io import git, history, known_batch, registry
@@ -59,6 +60,21 @@ def test_a_rollback_is_one_command_and_every_reader_follows(versions, tmp_path, 
     found = registry.champion(versions, "digits", "champion")
     assert registry.fetch(versions, found) == toy.model()
     assert "v0.0.1" in toy.run(versions, "gto", "show", "digits#champion")
+
+
+def test_a_run_with_nothing_to_do_tells_a_rollback_that_came_after_its_registration(versions):
+    newest = registry.get(HERE, "digits", champion())
+    record = {"artifact": "digits", "version": newest.version, "stage": "champion"}
+    record["stage_tag"] = newest.held["champion"]
+    Path("models/registration.json").write_text(json.dumps(record))
+    register_only = [execute.Outcome("register", execute.CACHED)]
+    assert verdict.decision_lines(verdict.collect(register_only, HERE)) == [
+        "version v0.0.2, still champion"
+    ]
+    assert main(["rollback", "--reason", "slow on phones"]) == 0
+    assert verdict.decision_lines(verdict.collect(register_only, HERE))[-1] == (
+        "since then v0.0.1 became champion: rollback, slow on phones"
+    )
 
 
 def test_a_rollback_goes_back_and_not_forth(versions, capsys):
