@@ -14,7 +14,7 @@ repro: .venv/installed ## run it by plain `dvc repro`, one stage after the other
 	@$(INSIDE) dvc repro
 
 test: .venv/installed ## run the tests
-	@$(INSIDE) pytest
+	@$(INSIDE) pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/installed ## check style and types
 	@$(INSIDE) ruff check .

@@ -1,5 +1,6 @@
 """The real data set, for tests that need it."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ def path(config: pytest.Config) -> Path:
     kept = config.cache.mkdir("mnist") / "mnist.npz"
     if not kept.exists():
         digits = ways.from_index(ways.Limits(timeout=60, deadline=300))
-        with kept.with_suffix(".part").open("wb") as file:
+        part = kept.with_suffix(f".{os.getpid()}")  # tests run in two processes
+        with part.open("wb") as file:
             np.savez(
                 file,
                 x_train=digits.train_images,
@@ -21,5 +23,5 @@ def path(config: pytest.Config) -> Path:
                 x_test=digits.test_images,
                 y_test=digits.test_labels,
             )
-        kept.with_suffix(".part").rename(kept)
+        part.rename(kept)
     return kept
