@@ -29,6 +29,10 @@ def main() -> None:
     assert {"ensemble", "svm", "rnn", "notebook", "random_forest", "decision_tree"} <= names, names
     assert scores["accuracy"] > 0.98, scores
     assert read("reports/validate/report.json")["success"] is True
+    assert scores["expected_calibration_error"] < 0.01, scores
+    test = read("reports/evaluate/abstention.json")["test"]
+    assert test["coverage"] > 0.7, test
+    assert test["risk"] < 0.002, test
     decision = read("models/decision.json")
     if decision["champion"] is None:  # in a clone with tags an earlier model may be better
         assert decision["decision"] == "promote", decision["reasons"]

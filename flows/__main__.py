@@ -1,6 +1,7 @@
 """``python -m flows <command>``: what can be done with the pipeline as a whole."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,8 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
-        print("interrupted: every stage that was running has been stopped", file=sys.stderr)
+        stopped = ": every stage that was running has been stopped"
+        print(f"interrupted{stopped if command is _train else ''}", file=sys.stderr)
         return 130
 
 

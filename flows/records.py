@@ -78,9 +78,9 @@ def _with_reasons(
 
 def _plain(events: list[Event]) -> dict[str, Any]:
     """Return the history for machines, oldest first; times as ISO 8601 in UTC."""
-    ends = {reign.begun.tag: reign.ended for reign in history.reigns(events)}
+    reigns = history.reigns(events)
     return {
-        "reigns": [_entry(it) | {"to": _iso(ends[it.tag])} for it in events if it.tag in ends],
+        "reigns": [_entry(begun) | {"to": _iso(ended)} for begun, ended in reigns],
         "refusals": [_entry(it) for it in history.refusals(events)],
     }
 
@@ -135,7 +135,7 @@ def _row(version: Version, places: list[str], kinds: dict[str, history.Kind]) ->
         ", ".join(
             f"{stage} (forced)" if kinds.get(tag) == "forced promotion" else stage
             for stage, tag in version.held.items()
-            if stage != history.REFUSED
+            if stage != registry.REFUSED
         ),
         (version.md5 or "")[:8],
         record.get("model", {}).get("sha256", "")[:12],
@@ -151,7 +151,7 @@ def _whereabouts() -> str:
             "was registered since it was set, `git push --tags` the versions themselves."
         )
     return (
-        "no DVC remote is set: the artifacts of these versions are in this clone's cache alone. "
+        "no DVC remote is set: this clone has of these versions what its own cache holds. "
         "Other clones get the tags without the models, and a lost disk loses them. To share "
         "those to come: dvc remote add -d <name> <url>."
     )

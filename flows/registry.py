@@ -28,7 +28,7 @@ def promote(name: str, reason: str | None, force: bool) -> int:
         If there is no such version, a forced promotion has no reason, or it cannot be verified.
     """
     place = _place()
-    reasons = [_needed(reason)] if force else [" ".join(reason.split())] if reason else []
+    reasons = [_needed(reason)] if force or reason else []
     with registry.turn(ROOT):
         version = registry.get(ROOT, place.artifact, name)
         if place.stage in version.held:
@@ -157,4 +157,6 @@ def _needed(reason: str | None) -> str:
     text = " ".join((reason or "").split())
     if not text:
         raise RegistryError("expected a reason, for those who ask later: --reason TEXT")
+    if not text.isprintable():  # bytes that are no UTF-8 come as surrogates, which are not
+        raise RegistryError(f"expected a reason in UTF-8, for a tag's message; got {text!a}")
     return text

@@ -4,13 +4,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from flows import tables
 from flows.execute import BUSY, CACHED, FAILED, NOT_RUN, RAN, RESTORED, Outcome
 from flows.tables import Table
-from tasks.io import history
+from tasks.io import history, params
 from tasks.io.files import read_json
 from tasks.io.registry import Place
 
@@ -60,17 +61,18 @@ def collect(outcomes: list[Outcome], root: Path, seconds: float | None = None) -
             for path in wanted
             if path not in there
         ],
-        since=_since(version, root) if version.get("stage_tag") else "",
+        since=_since(version, root) if "time" in version else "",
         seconds=seconds,
     )
 
 
 def _since(version: dict[str, Any], root: Path) -> str:
-    place = Place(artifact=version["artifact"], stage=version["stage"])
-    reigns = history.reigns(history.events(root, place))
-    if not reigns or reigns[-1].begun.tag == version["stage_tag"]:
+    place = params.section(Place, "register", root / params.FILE)
+    changes = [reign.begun for reign in history.reigns(history.events(root, place))]
+    registered = datetime.fromisoformat(version["time"])
+    if not changes or changes[-1].tag == version["stage_tag"] or changes[-1].time < registered:
         return ""
-    now = reigns[-1].begun
+    now = changes[-1]
     return f"since then {now.version} became {place.stage}: {now.kind}, {'; '.join(now.reasons)}"
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tasks.core import abstention, disputed, metrics
+from tasks.core import abstention, comparison, disputed, metrics
 from tasks.io import dataset, files, models, params, predictions, sealed
 from tasks.io.models import Model
 from tasks.io.params import Section
@@ -110,7 +110,25 @@ def _summary(entry: Scored, section: Evaluate) -> dict[str, Any]:
             field: [float(value) for value in values] for field, values in rates._asdict().items()
         },
         "confusion": confusion.tolist(),
+        "intervals": _intervals(entry.test, section.level) if _is_ensemble(entry) else {},
     }
+
+
+def _is_ensemble(entry: Scored) -> bool:
+    return entry.model.kind == "ensemble"
+
+
+def _intervals(test: Part, level: float) -> dict[str, tuple[float, float]]:
+    """Return low and high ends for the scores that are means over images."""
+    each = range(len(test.labels))
+    scores = {"log_loss": metrics.log_loss, "brier": metrics.brier_score}
+    found = {}
+    for name, score in scores.items():
+        values = np.array([score(test.labels[[i]], test.probabilities[[i]]) for i in each])
+        rng = np.random.default_rng(0)
+        interval = comparison.bootstrap_by_image(values, level=level, resamples=1000, rng=rng)
+        found[name] = (interval.low, interval.high)
+    return found
 
 
 def _winner(summaries: dict[str, dict[str, Any]]) -> str:

@@ -156,10 +156,11 @@ def _rival(
 ) -> Rival | None:
     if version is None:
         return None
-    if version.md5 == _md5(challenger.model):
-        return Rival(version, answers, identical=True)
     try:
-        return Rival(version, sat.answer(registry.fetch(root, version)))
+        model = registry.fetch(root, version)
+        if model == challenger.model:
+            return Rival(version, answers, identical=True)
+        return Rival(version, sat.answer(model))
     except (registry.RegistryError, ModelError) as error:
         return Rival(version, None, fault=str(error))
 

@@ -88,8 +88,10 @@ def enrol(root: Path, place: registry.Place, seed: int) -> dict[str, Any]:
             "parameters": _parameters(root, commit),
         }
         known = registry.find(root, place.artifact, model["md5"])
-        version = known or _register(root, place.artifact, commit, details)
         beside = (decision.get("champion") or {}).get("version")
+        if known is None and decision["decision"] == "promote":
+            _check_champion(root, place, beside)  # first: a version's tag is for ever
+        version = known or _register(root, place.artifact, commit, details)
         tag, withheld = _settle(root, place, version, details, beside)
     return {
         "artifact": version.name,

@@ -1,6 +1,8 @@
-"""How often the gate is right: simulated challengers beside a champion, by the rules in use.
+"""How often the comparison is right: simulated challengers beside a champion.
 
-``python tests/gate_simulation.py`` prints the table that README.md shows.
+By the rules in use on plain test images; the rule on corrupted images is left out.
+
+``python tests/gate_simulation.py`` prints the table of docs/gate.md.
 """
 
 import sys

@@ -71,7 +71,7 @@ def test_the_chosen_bound_holds_on_fresh_images_as_often_as_it_says():
         probabilities, labels = said(confidence.tolist(), wrong.tolist()), np.zeros(3000, np.uint8)
         threshold = abstention.choose(labels, probabilities, risk=0.1, level=0.95).threshold
         broken += 1 - (threshold + 1) / 2 > 0.1  # the true risk of uniform confidences
-    assert broken <= 20
+    assert broken <= 15  # 10 are expected, and 15 or fewer in 95 % of such tests
 
 
 def test_an_artifact_carries_its_threshold_and_applies_it():

@@ -65,7 +65,7 @@ def test_a_rollback_is_one_command_and_every_reader_follows(versions, tmp_path, 
 def test_a_run_with_nothing_to_do_tells_a_rollback_that_came_after_its_registration(versions):
     newest = registry.get(HERE, "digits", champion())
     record = {"artifact": "digits", "version": newest.version, "stage": "champion"}
-    record["stage_tag"] = newest.held["champion"]
+    record |= {"stage_tag": newest.held["champion"], "time": "2026-01-01T00:00:00+00:00"}
     Path("models/registration.json").write_text(json.dumps(record))
     register_only = [execute.Outcome("register", execute.CACHED)]
     assert verdict.decision_lines(verdict.collect(register_only, HERE)) == [
@@ -75,6 +75,15 @@ def test_a_run_with_nothing_to_do_tells_a_rollback_that_came_after_its_registrat
     assert verdict.decision_lines(verdict.collect(register_only, HERE))[-1] == (
         "since then v0.0.1 became champion: rollback, slow on phones"
     )
+
+
+def test_a_run_with_nothing_to_do_tells_a_promotion_of_what_it_had_refused(versions):
+    record = {"version": "v0.0.3", "stage": None, "stage_tag": None}
+    record |= {"time": "2026-01-01T00:00:00+00:00"}
+    Path("models/registration.json").write_text(json.dumps(record))
+    assert main(["promote", "v0.0.3", "--force", "--reason", "reads my sevens"]) == 0
+    found = verdict.collect([execute.Outcome("register", execute.CACHED)], HERE)
+    assert found.since == "since then v0.0.3 became champion: forced promotion, reads my sevens"
 
 
 def test_a_rollback_goes_back_and_not_forth(versions, capsys):
@@ -242,6 +251,22 @@ def test_a_forced_promotion_needs_a_reason(versions, capsys):
     assert fails(capsys, "promote", "v0.0.3", "--force") == expected
 
 
+@pytest.mark.parametrize("command", [["rollback"], ["promote", "v0.0.3", "--force"]])
+def test_a_reason_that_no_tag_can_hold_is_refused(versions, capsys, command):
+    assert fails(capsys, *command, "--reason", "caf\udce9") == (
+        "expected a reason in UTF-8, for a tag's message; got 'caf\\udce9'"
+    )
+
+
+def test_the_history_follows_what_gto_withdraws(versions, capsys):
+    for withdrawn, left in (("v0.0.2", "v0.0.1"), ("v0.0.1", None)):
+        toy.run(versions, "gto", "deprecate", "digits", withdrawn, "champion")
+        assert champion() == left
+        assert main(["history", "--json"]) == 0
+        newest = json.loads(capsys.readouterr().out)["reigns"][-1]
+        assert (newest["version"], newest["to"] is None) == ("v0.0.1", left is not None)
+
+
 def test_a_forced_promotion_is_verified_all_the_same(versions, capsys):
     damage("v0.0.3")
     said = fails(capsys, "promote", "v0.0.3", "--force", "--reason", "why")
@@ -350,7 +375,7 @@ def test_show_lists_the_versions_and_says_what_no_remote_means(versions, capsys)
     assert [("cache" in row, "nowhere" in row) for row in rows] == [
         (True, False), (True, False), (False, True)
     ]  # fmt: skip
-    assert first.startswith("no DVC remote is set: the artifacts of these versions are in this")
+    assert first.startswith("no DVC remote is set: this clone has of these versions what its")
     assert all(len(line) <= 100 for line in (header, *rows, first, second, third))
 
 

@@ -153,8 +153,9 @@ def test_a_champion_that_cannot_be_scored_is_not_replaced_and_the_ways_on_are_to
     assert decision.decision == "refuse"
     assert decision.reasons == (
         "champions that could be scored is 0.0000, must be at least 1",
-        "champion v0.0.3 could not be scored: lost. Bring it back (dvc pull), return to an "
-        "earlier one (python -m flows rollback), or replace it for a reason of your own "
+        "champion v0.0.3 could not be scored: lost. Bring its file back into DVC's cache "
+        "or remote and let it be judged again (python -m flows promote VERSION), return to an "
+        "earlier champion (python -m flows rollback), or replace it for a reason of your own "
         "(python -m flows promote VERSION --force --reason TEXT)",
     )
 
@@ -238,6 +239,17 @@ def test_a_damaged_champion_is_a_stated_outcome(repo):
     assert decision["decision"] == "refuse"
     assert decision["comparison"] is None
     assert decision["champion"]["accuracy"] is None
+    assert "cache: damaged" in decision["champion"]["fault"]
+
+
+def test_a_champion_that_is_damaged_in_the_cache_is_told_even_if_the_challenger_is_the_same(repo):
+    gate.main()
+    register.main()
+    cached = toy.cache_file(repo, toy.md5(toy.model()))
+    cached.chmod(0o644)
+    cached.write_bytes(b"garbage")
+    decision = decided()
+    assert decision["decision"] == "refuse"
     assert "cache: damaged" in decision["champion"]["fault"]
 
 

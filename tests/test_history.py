@@ -34,6 +34,8 @@ def events(*said: str) -> list[Event]:
         (("promotion A", "promotion B", "promotion A", "rollback B"), "A B"),
         (("promotion A", "promotion B", "rollback A", "rollback B"), "A B"),
         (("promotion A", "assignment A", "assignment B"), "A B"),
+        (("promotion A", "promotion B", "withdrawal B", "promotion C"), "A C"),
+        (("promotion A", "promotion B", "withdrawal A"), "A B"),
     ],
 )
 def test_a_rollback_takes_off_what_a_promotion_put_on_top(said, line):
@@ -43,6 +45,21 @@ def test_a_rollback_takes_off_what_a_promotion_put_on_top(said, line):
 def test_a_reign_ends_when_the_next_one_begins_and_a_refusal_ends_none():
     told = events("promotion A", "refusal B", "rollback C")
     assert history.reigns(told) == [(told[0], told[2]), (told[2], None)]
+
+
+def test_a_withdrawal_gives_the_stage_back():
+    told = events("promotion A", "promotion B", "withdrawal B")
+    found = history.reigns(told)
+    assert [(reign.begun.version, reign.begun.kind) for reign in found] == [
+        ("A", "promotion"),
+        ("B", "promotion"),
+        ("A", "withdrawal"),
+    ]
+
+
+def test_a_withdrawal_ends_the_reign_of_the_champion_and_of_nobody_else():
+    told = events("promotion A", "promotion B", "withdrawal A", "withdrawal B", "promotion C")
+    assert history.reigns(told) == [(told[0], told[1]), (told[1], told[3]), (told[4], None)]
 
 
 @pytest.mark.parametrize(

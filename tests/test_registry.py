@@ -263,6 +263,7 @@ def test_a_decision_beside_another_champion_than_todays_promotes_nothing(repo):
         "models/decision.json: expected a decision beside the champion of now, v0.0.1; it was "
         "made beside None. Judge again: dvc repro --force --single-item gate"
     )
+    assert toy.run(repo, "git", "tag").split() == ["digits#champion#1", "digits@v0.0.1"]
 
 
 def test_a_stage_is_not_assigned_before_the_newest_assignment(repo, monkeypatch):

@@ -84,6 +84,7 @@ def registration(version: str = "v0.0.3") -> dict[str, Any]:
         "version": version,
         "stage": None,
         "new": True,
+        "time": "2026-11-24T03:04:05+00:00",
         "commit": "c0ffee",
         "model": {"path": "models/ensemble/model.onnx", "bytes": 1234, "md5": "0" * 32},
         "provenance": {"hardware": HOSTILE},

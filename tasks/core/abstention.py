@@ -71,9 +71,8 @@ def thin(full: Curve, points: int) -> Curve:
 def choose(labels: np.ndarray, probabilities: np.ndarray, *, risk: float, level: float) -> Outcome:
     """Return the lowest threshold that keeps the risk at or below ``risk``, surely enough.
 
-    Sure enough: the one-sided Clopper-Pearson bound of the risk at ``level`` stays below
-    ``risk`` at that threshold and at every higher one, as far as so few images can show it.
-    `NEVER` where no threshold does.
+    Sure enough: at that threshold the one-sided Clopper-Pearson bound of the risk at ``level``
+    is at most ``risk``. `NEVER` where no threshold keeps it.
 
     Source: Geifman and El-Yaniv, "Selective classification for deep neural networks", 2017;
     theirs divides one minus ``level`` by the number of thresholds that it looks at.

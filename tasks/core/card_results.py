@@ -24,9 +24,9 @@ PARAMS = "params.yaml"
 _RESAMPLES = 2000
 _DASH = "\N{EN DASH}"
 _ABOUT_INTERVALS = (
-    "Intervals: Wilson's for the accuracy; for macro F1 a bootstrap of the confusion matrix. Where "
-    "there is a dash none is given: it would need what the version's commit does not hold, such "
-    "as the answer to each image."
+    "Intervals: Wilson's for the accuracy; for log loss and Brier score a bootstrap of the images, "
+    "for macro F1 of the confusion matrix. Where there is a dash none is given: a bootstrap of the "
+    "calibration error would lie above it, and older versions do not record the others."
 )
 
 
@@ -38,8 +38,8 @@ def metrics(facts: Facts) -> Sequence[Block]:
     rows = [
         ("Accuracy", percent(scores["accuracy"]), accuracy),
         ("Macro F1", percent(scores["macro_f1"]), _interval_of_f1(facts, level)),
-        ("Log loss (nats)", f"{scores['log_loss']:.4f}", _DASH),
-        ("Brier score (0 to 2)", f"{scores['brier']:.4f}", _DASH),
+        ("Log loss (nats)", f"{scores['log_loss']:.4f}", _interval_of(facts, "log_loss")),
+        ("Brier score (0 to 2)", f"{scores['brier']:.4f}", _interval_of(facts, "brier")),
         ("Calibration error", percent(scores["expected_calibration_error"]), _DASH),
     ]
     held_out, images = scores["validation_accuracy"], scores["validation_images"]
@@ -90,6 +90,11 @@ def _interval_of_f1(facts: Facts, level: float) -> str:
         return _DASH
     confusion = np.array(facts.files[MODELS]["ensemble"]["confusion"])
     return between(*f1_interval(confusion, level, np.random.default_rng(0)))
+
+
+def _interval_of(facts: Facts, score: str) -> str:
+    scores = facts.files.get(MODELS, {}).get("ensemble", {}).get("intervals", {})
+    return "{:.4f} \N{EN DASH} {:.4f}".format(*scores[score]) if score in scores else _DASH
 
 
 def f1_interval(

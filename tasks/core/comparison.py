@@ -92,19 +92,19 @@ def bootstrap(
 
 
 def bootstrap_by_image(
-    differences: np.ndarray, *, level: float, resamples: int, rng: np.random.Generator
+    values: np.ndarray, *, level: float, resamples: int, rng: np.random.Generator
 ) -> Interval:
-    """Return the mean of ``differences`` ``(n,)`` and its percentile interval.
+    """Return the mean of ``values``, one an image ``(n,)``, and its percentile interval.
 
     For images that are shown several times, each differently damaged: the answers to one
     image depend on each other, so that images are resampled and not answers.
     """
-    rows = len(differences)
+    rows = len(values)
     # How often each image is drawn, a batch at a time: all at once they would fill the memory.
     batches = [min(1000, resamples - start) for start in range(0, resamples, 1000)]
     share = np.full(rows, 1 / rows)
-    means = [rng.multinomial(rows, share, size=batch) @ differences / rows for batch in batches]
-    return _interval(float(differences.mean()), np.concatenate(means), level)
+    means = [rng.multinomial(rows, share, size=batch) @ values / rows for batch in batches]
+    return _interval(float(values.mean()), np.concatenate(means), level)
 
 
 def _interval(difference: float, resampled: np.ndarray, level: float) -> Interval:

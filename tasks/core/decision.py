@@ -186,8 +186,9 @@ def _standing(champion: Champion | None, passed: bool) -> list[str]:
         return [f"is the {name} already"]
     if champion.comparison is None:
         return [
-            f"{name} could not be scored: {champion.fault}. Bring it back (dvc pull), return to an "
-            "earlier one (python -m flows rollback), or replace it for a reason of your own "
+            f"{name} could not be scored: {champion.fault}. Bring its file back into DVC's cache "
+            "or remote and let it be judged again (python -m flows promote VERSION), return to an "
+            "earlier champion (python -m flows rollback), or replace it for a reason of your own "
             "(python -m flows promote VERSION --force --reason TEXT)"
         ]
     return [_in_words(name, champion.comparison)]

@@ -86,7 +86,7 @@ def expectations(report: Mapping[str, Any]) -> Expectations:
 
 def change(accuracy: float, champion: Mapping[str, Any] | None) -> str:
     """Say how far the accuracy is from the champion's, in percentage points; "" without one."""
-    if champion is None or champion.get("accuracy") is None:
+    if champion is None or champion.get("accuracy") is None or champion.get("identical"):
         return ""
     points = 100 * (accuracy - champion["accuracy"])
     return f"{points:+.2f} points against champion {champion['version']}".replace(

@@ -58,9 +58,9 @@ class Exam(NamedTuple):
         return Answers(plain, np.array(corrupted).reshape(len(CORRUPTIONS), 3, -1))
 
     def _right_of_all(self, session: object) -> list[np.ndarray]:
-        """Let the model answer everything, on all cores: no other stage runs beside the gate.
+        """Let the model answer everything, on all cores: hardly a stage runs beside the gate.
 
-        Each answer is computed on one, so that it is the same on any machine.
+        Each answer is computed on one, so that their number changes none.
         """
         from joblib import cpu_count
 

@@ -7,21 +7,19 @@ JSON at the end of the tag's message tells what kind of event it was.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tasks.io import git, registry
-from tasks.io.registry import Place, Version
+from tasks.io.registry import REFUSED, Place, Version
 
-Kind = Literal["promotion", "forced promotion", "rollback", "refusal", "assignment"]
-"""An assignment is a tag made by other means than this program, such as ``gto assign``."""
+Kind = Literal["promotion", "forced promotion", "rollback", "refusal", "assignment", "withdrawal"]
+"""The last two are tags made by other means than this program: ``gto assign``, ``deprecate``."""
 
-REFUSED = "refused"
-"""The GTO stage of what the gate refused; it names the stage that was asked for in its JSON."""
-
-_TAG = re.compile(r"(?P<name>.+)#(?P<stage>[^#!]+)#(?P<number>\d+)")
+_TAG = re.compile(r"(?P<name>.+)#(?P<stage>[^#!]+)(?P<withdrawn>!?)#(?P<number>\d+)")
+_VERSION = re.compile(r".+@(?P<version>v[\d.]+)")  # without the ! of one that was deprecated
 
 
 @dataclass(frozen=True)
@@ -91,22 +89,36 @@ def refuse(root: Path, place: Place, version: Version, reasons: Iterable[str]) -
 def events(root: Path, place: Place) -> list[Event]:
     """Return what happened to the stage of ``place``, oldest first."""
     tags = git.tags(root, f"{place.artifact}@*", f"{place.artifact}#*")
-    names = {tag.commit: tag.name.partition("@")[2] for tag in tags if "@" in tag.name}
+    versions = ((tag.commit, _VERSION.fullmatch(tag.name)) for tag in tags)
+    names = {commit: found["version"] for commit, found in versions if found}
     found = []
     for tag in tags:
         parts = _TAG.fullmatch(tag.name)
         if parts and tag.commit in names:
-            event = _event(tag, names[tag.commit])
+            event = _event(tag, names[tag.commit], bool(parts["withdrawn"]))
             if event.details.get("stage", parts["stage"]) == place.stage:
                 found.append((tag.time, int(parts["number"]), event))
     return [event for _, _, event in sorted(found, key=lambda item: item[:2])]
 
 
 def reigns(events: Iterable[Event]) -> list[Reign]:
-    """Return who held the stage, oldest first; refusals changed nothing."""
-    changes = [event for event in events if event.kind != "refusal"]
-    ends: list[Event | None] = [*changes[1:], None]
-    return [Reign(*pair) for pair in zip(changes, ends, strict=False)]
+    """Return who held the stage, oldest first; refusals changed nothing.
+
+    As GTO sees it, a withdrawal gives the stage back to whoever held it before.
+    """
+    found: list[Reign] = []
+    line: list[str] = []
+    for event in (event for event in events if event.kind != "refusal"):
+        before, line = line[-1:], [version for version in line if version != event.version]
+        if event.kind != "withdrawal":
+            line.append(event.version)
+        elif line[-1:] == before:
+            continue
+        if found and not found[-1].ended:
+            found[-1] = Reign(found[-1].begun, event)
+        if line:
+            found.append(Reign(replace(event, version=line[-1]), None))
+    return found
 
 
 def refusals(events: Iterable[Event]) -> list[Event]:
@@ -122,7 +134,9 @@ def succession(events: Iterable[Event]) -> list[str]:
     """
     line: list[str] = []
     for event in events:
-        if event.kind == "rollback" and event.version in line[:-1]:
+        if event.kind == "withdrawal":
+            line = line[:-1] if line[-1:] == [event.version] else line
+        elif event.kind == "rollback" and event.version in line[:-1]:
             del line[len(line) - line[-2::-1].index(event.version) - 1 :]
         elif event.kind != "refusal" and line[-1:] != [event.version]:
             line.append(event.version)
@@ -135,8 +149,10 @@ def left_by_rollback(events: Iterable[Event], version: str) -> Event | None:
     return next((event for event in ended if event and event.kind == "rollback"), None)
 
 
-def _event(tag: git.Tag, version: str) -> Event:
+def _event(tag: git.Tag, version: str, withdrawn: bool) -> Event:
     details = registry.told(tag.message)
+    if withdrawn:
+        details = {**details, "event": "withdrawal"}
     # Tags of before there were events hold the gate's decision; others were made by hand.
     former: Kind = "promotion" if details.get("decision") == "promote" else "assignment"
     return Event(

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tasks.io import commits, git, store
 from tasks.io.params import Section
@@ -36,11 +36,23 @@ class AbsentError(RegistryError):
     """The artifact is neither in this clone's cache nor in its remote."""
 
 
+REFUSED = "refused"
+"""The GTO stage of what the gate refused; the tag's JSON names the stage that was asked for."""
+
+
+def _not_refused(stage: str) -> str:
+    if stage == REFUSED:
+        raise ValueError(f"another name than {REFUSED}, which is the refusals' own")
+    return stage
+
+
 class Place(Section):
     """Where models are registered: section ``register`` of ``params.yaml``."""
 
     artifact: str = Field(pattern="^[a-z][a-z0-9-]*[a-z0-9]$", description="name in dvc.yaml")
-    stage: str = Field(pattern="^[a-z][a-z0-9-]*[a-z0-9]$", description="stage of the best one")
+    stage: Annotated[str, AfterValidator(_not_refused)] = Field(
+        pattern="^[a-z][a-z0-9-]*[a-z0-9]$", description="stage of the best one"
+    )
 
 
 @dataclass(frozen=True)
