@@ -16,7 +16,7 @@ from pydantic import Field
 from tasks.core import comparison
 from tasks.core.corruptions import CORRUPTIONS
 from tasks.core.decision import Champion, Scores, Thresholds, decide
-from tasks.io import exam, files, fitness, git, known_batch, params, registry
+from tasks.io import exam, files, fitness, git, known_batch, params, registry, sealed
 from tasks.io.exam import Answers, Exam, ModelError
 from tasks.io.known_batch import KnownBatch
 from tasks.io.params import Section
@@ -134,7 +134,20 @@ def candidate(root: Path) -> Candidate:
 
 
 def judge_version(root: Path, version: Version) -> dict[str, Any]:
-    """Judge a registered version anew, beside today's champion, by today's rules."""
+    """Judge a registered version anew, beside today's champion, by today's rules.
+
+    Raises
+    ------
+    StageError
+        As `judge`; in a clone that has no test images yet, with the way to them.
+    """
+    needed = (exam.IMAGES, sealed.TEST_LABELS)
+    if not all((root / path).exists() for path in needed):
+        names = " ".join(path.as_posix() for path in needed)
+        raise StageError(
+            f"expected the test images here, to judge {version.version} on them; bring them with "
+            f"`dvc pull {names}`, or make them with `make run`"
+        )
     figures, recorded = (
         (git.content(root, version.commit, path.as_posix()), f"{version}:{path}")
         for path in (METRICS, known_batch.FILE)

@@ -341,6 +341,15 @@ def test_an_artifact_that_a_fresh_process_cannot_load_is_an_error(repo, monkeypa
         gate.main()
 
 
+def test_a_clone_without_the_test_images_is_told_how_to_get_them(repo):
+    gate.main()
+    register.main()
+    (repo / "data/ingest/test_labels.npy").unlink()
+    version = registry.champion(repo, "digits", "champion")
+    with pytest.raises(StageError, match=r"expected the test images here, to judge v0.0.1 .* pull"):
+        gate.judge_version(repo, version)
+
+
 def test_a_registered_version_is_judged_by_its_own_figures_beside_todays_champion(repo):
     gate.main()
     register.main()
