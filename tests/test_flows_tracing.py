@@ -60,16 +60,24 @@ def again(repo: Path) -> None:
     register.enrol(repo, toy.PLACE, seed=7)
 
 
+def tag_again(repo: Path, commit: str, message: str) -> None:
+    """Make the version's tag anew, with another message."""
+    toy.run(repo, "git", "tag", "-d", "digits@v0.0.1")
+    who = ("-c", "user.name=Eve", "-c", "user.email=eve@example.org")
+    toy.run(repo, "git", *who, "tag", "-a", "-m", message, "digits@v0.0.1", commit)
+
+
 def test_a_whole_chain_is_told_from_the_decision_back_to_the_data(repo, capsys):
     status, out = told(capsys, "v0.0.1")
     links = marks(out)
     assert status == 0
     assert set(links.values()) == {"✓"}
     assert [*links][:5] == ["decision", "commit", "artifact", "ingest", "preprocess"]
-    assert {"train@a", "train@b", "baseline", "ensemble", "evaluate", "gate", "files"} <= {*links}
+    assert {"train@a", "train@b", "baseline", "ensemble", "evaluate", "gate"} <= {*links}
+    assert [*links][-4:] == ["data", "metrics", "parameters", "files"]
     assert out.splitlines()[1] == "✓ decision    promote: as told"
     assert "environment: the same now as then" in out
-    assert out.endswith("38 verified, 0 wrong\n")
+    assert out.endswith("66 verified, 0 wrong\n")
 
 
 def test_what_comes_after_the_decision_is_no_part_of_the_chain(repo, capsys):
@@ -82,7 +90,7 @@ def test_damaged_data_is_named_below_its_stage(repo, capsys):
     assert status == 1
     assert [name for name, mark in marks(out).items() if mark == "✗"] == ["ingest"]
     assert "    ✗ data/ingest/test_labels.npy: damaged in the cache: recorded md5" in out
-    assert out.endswith("37 verified, 1 wrong\n")
+    assert out.endswith("65 verified, 1 wrong\n")
 
 
 def test_a_damaged_file_of_a_folder_is_found(repo, capsys):
@@ -151,6 +159,14 @@ def test_a_stage_that_has_left_the_pipeline_is_not_looked_at(repo, capsys):
     ("changed", "link"),
     [
         ({"decision": "refuse"}, "decision"),
+        ({"reasons": ["better than the champion"]}, "decision"),
+        ({"metrics": toy.FIGURES | {"accuracy": 0.9999}}, "metrics"),
+        ({"metrics": {"accuracy": 1.0}}, "metrics"),  # nothing wrong is said, but not all
+        ({"metrics": "good"}, "metrics"),
+        ({"parameters": {"seed": 8}}, "parameters"),
+        ({"provenance": {"seed": 8}}, "parameters"),
+        ({"hashes": {"data": {"data/ingest/test_labels.npy": "0" * 32}}}, "data"),
+        ({"hashes": {"data": {}}}, "data"),
         ({"model": {"md5": "0" * 32, "sha256": None}}, "artifact"),
         ({"hashes": {"code": {"tasks": "0" * 40}}}, "commit"),
         ({"hashes": {"files": {"params.yaml": "0" * 64}}}, "files"),
@@ -167,13 +183,32 @@ def test_a_tag_that_says_otherwise_than_its_commit_is_found(
     assert [name for name, mark in marks(out).items() if mark == "✗"] == [link]
 
 
+@pytest.mark.parametrize(
+    ("words", "link", "fault"),
+    [
+        (("\npromote: as told\n", "\npromote: best\n"), "decision", "the words of the tag"),
+        (('"bytes": ', '"bytes": 1'), "artifact", "the bytes in the tag"),
+        (('"path": "models/', '"path": "other/'), "artifact", "the path in the tag"),
+        (('"margin": 0.05', '"margin": 0.04'), "parameters", "params.yaml: gate.margin"),
+    ],
+)
+def test_a_tag_that_was_made_anew_with_other_words_is_found(repo, capsys, words, link, fault):
+    version = registry.get(repo, "digits", "v0.0.1")
+    message = registry.tag_of(repo, version).message
+    assert message.count(words[0]) == 1
+    tag_again(repo, version.commit, message.replace(*words))
+    status, out = told(capsys, "v0.0.1")
+    assert status == 1
+    assert [name for name, mark in marks(out).items() if mark == "✗"] == [link]
+    assert f"    ✗ {fault}: recorded " in out
+
+
 def test_a_version_by_hand_has_a_chain_without_a_record(repo, capsys):
     commit = registry.get(repo, "digits", "v0.0.1").commit
-    toy.run(repo, "git", "tag", "-d", "digits@v0.0.1")
-    who = ("-c", "user.name=Eve", "-c", "user.email=eve@example.org")
-    toy.run(repo, "git", *who, "tag", "-a", "-m", "mine", "digits@v0.0.1", commit)
+    tag_again(repo, commit, "mine")
     status, out = told(capsys, "v0.0.1")
-    assert (status, marks(out)["files"], marks(out)["commit"]) == (0, "·", "·")
+    unsaid = [name for name, mark in marks(out).items() if mark == "·"]
+    assert (status, unsaid) == (0, ["commit", "data", "metrics", "parameters", "files"])
     assert "environment: none is recorded" in out
 
 

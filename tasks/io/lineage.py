@@ -1,4 +1,8 @@
-"""From a version back to everything that made it: each hash on the way computed again."""
+"""From a version back to everything that made it: each hash on the way computed again.
+
+What the version's tag says is compared with the commit that it names: a tag can be made anew
+with other words, its commit cannot.
+"""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -10,6 +14,8 @@ from tasks.io.pipeline import Fault
 from tasks.io.registry import Version
 
 DECISION = "models/decision.json"
+METRICS = "reports/evaluate/metrics/ensemble.json"
+PARAMS = "params.yaml"
 
 
 class Link(NamedTuple):
@@ -29,6 +35,9 @@ def links(root: Path, version: Version) -> Iterator[Link]:
     yield _commit(root, version, record)
     yield _artifact(root, version, record)
     yield from _stages(root, version)
+    yield _data(root, version, record)
+    yield _metrics(root, version, record)
+    yield _parameters(root, version, record)
     yield _files(root, version, record)
 
 
@@ -40,9 +49,16 @@ def _decision(root: Path, version: Version, record: dict[str, Any]) -> Link:
     for key in ("decision", "reasons"):
         if key in record:
             pairs[f"the {key} in the tag"] = (record[key], made.get(key))
+    if record:
+        pairs["the words of the tag"] = (_words(root, version), words)
     if sha256 := judged.get("sha256"):
         pairs["the SHA-256 that was judged"] = (sha256, record.get("model", {}).get("sha256"))
     return _compared("decision", words, pairs)
+
+
+def _words(root: Path, version: Version) -> str:
+    """Return the paragraph of the tag that tells people what its record tells programs."""
+    return registry.tag_of(root, version).message.partition("\n\n")[2].partition("\n\n")[0]
 
 
 def _commit(root: Path, version: Version, record: dict[str, Any]) -> Link:
@@ -60,15 +76,19 @@ def _artifact(root: Path, version: Version, record: dict[str, Any]) -> Link:
     model = record.get("model", {})
     sha256 = model.get("sha256")
     says = f"{version.path}, md5 {version.md5}, SHA-256 {sha256[:16] + '…' if sha256 else 'none'}"
-    pairs = {"the md5 in the tag": (model["md5"], version.md5)} if model else {}
-    same = _compared("artifact", says, pairs)
+    found: dict[str, Any] = {"path": version.path, "md5": version.md5}
+    read = Link("artifact", says, 0)
     try:
-        registry.fetch(root, version)
+        found["bytes"] = len(registry.fetch(root, version))
+        read = read._replace(verified=2 if sha256 else 1)
     except registry.AbsentError as error:
-        return same._replace(absent=(str(error),))
+        read = read._replace(absent=(str(error),))
     except registry.RegistryError as error:
-        return same._replace(faults=(*same.faults, Fault(str(version.path), str(error))))
-    return same._replace(verified=same.verified + (2 if sha256 else 1))
+        read = read._replace(faults=(Fault(str(version.path), str(error)),))
+    pairs = {f"the {key} in the tag": (model[key], found[key]) for key in found if key in model}
+    same = _compared("artifact", says, pairs)
+    verified, faults = same.verified + read.verified, (*same.faults, *read.faults)
+    return read._replace(verified=verified, faults=faults)
 
 
 def _stages(root: Path, version: Version) -> Iterator[Link]:
@@ -82,10 +102,53 @@ def _stages(root: Path, version: Version) -> Iterator[Link]:
         yield Link(name, says, count, found.absent, found.faults)
 
 
+def _data(root: Path, version: Version, record: dict[str, Any]) -> Link:
+    hashes = record.get("hashes", {}).get("data")
+    ingest = commits.stages(root, version.commit).get("ingest", {})
+    pairs = _pairs(hashes, {out["path"]: out.get("md5") for out in ingest.get("outs", [])})
+    return _compared("data", _listed(pairs), pairs)
+
+
+def _metrics(root: Path, version: Version, record: dict[str, Any]) -> Link:
+    content = commits.figures(root, version.commit, METRICS)
+    figures = {key: value for key, value in content.items() if isinstance(value, int | float)}
+    pairs = _pairs(record.get("metrics"), figures, f"{METRICS}: ")
+    return _compared("metrics", _counted(METRICS, pairs), pairs)
+
+
+def _parameters(root: Path, version: Version, record: dict[str, Any]) -> Link:
+    """Return the link of the parameters and the seed; profiles are no parameters of the run."""
+    if not record:  # then its commit may be without the file
+        return Link("parameters", "none recorded", 0)
+    content = commits.yaml(root, version.commit, PARAMS)
+    held = {key: value for key, value in content.items() if key != "profiles"}
+    pairs = _pairs(record.get("parameters"), held, f"{PARAMS}: ")
+    provenance = record.get("provenance", {})
+    if "seed" in provenance:
+        pairs[f"{PARAMS}: seed, beside the environment"] = (provenance["seed"], held.get("seed"))
+    return _compared("parameters", _counted(PARAMS, pairs), pairs)
+
+
 def _files(root: Path, version: Version, record: dict[str, Any]) -> Link:
     hashes = record.get("hashes", {}).get("files", {})
     pairs = {path: (sha256, _sha256(root, version.commit, path)) for path, sha256 in hashes.items()}
     return _compared("files", _listed(hashes), pairs)
+
+
+def _pairs(recorded: Any, found: dict[str, Any], about: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return (recorded, found) pairs of every value that either has; none without a record."""
+    if recorded is None:
+        return {}
+    said, held = _values(recorded), _values(found)
+    return {f"{about}{key}": (said.get(key), held.get(key)) for key in said | held}
+
+
+def _values(content: Any, key: str = "") -> dict[str, Any]:
+    """Return each value below ``content`` by its dotted key."""
+    if not isinstance(content, dict):
+        return {key: content}
+    below = (_values(inner, f"{key}.{name}" if key else name) for name, inner in content.items())
+    return {path: value for values in below for path, value in values.items()}
 
 
 def _compared(name: str, says: str, pairs: dict[str, tuple[Any, Any]]) -> Link:
@@ -100,6 +163,10 @@ def _compared(name: str, says: str, pairs: dict[str, tuple[Any, Any]]) -> Link:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none recorded"
+
+
+def _counted(file: str, pairs: dict[str, tuple[Any, Any]]) -> str:
+    return f"{file}, {len(pairs)} values" if pairs else "none recorded"
 
 
 def _sha256(root: Path, commit: str, path: str) -> str | None:
