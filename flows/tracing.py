@@ -50,18 +50,35 @@ def _author(place: Place, start: str) -> Version:
 
 def _answer(version: Version, name: str, row: int) -> Link:
     """Let the version answer its test image anew, beside the answer that was recorded."""
-    try:
-        images = np.load(io.BytesIO(_out(version, IMAGES)), allow_pickle=False)
-        session = archives.load_onnx(registry.fetch(ROOT, version))
-        recorded = _recorded(version, name)
-    except (registry.AbsentError, store.MissingError) as error:
-        return Link("answer", "", 0, absent=(str(error),))
-    answer = archives.probabilities(session, images[row : row + 1])[0]
+    read, (answers, images, model) = _sources(version)
+    if read.absent or read.faults:
+        return read
+    recorded = _recorded(version, answers, name)
+    image = np.load(io.BytesIO(images), allow_pickle=False)[row : row + 1]
+    answer = archives.probabilities(archives.load_onnx(model), image)[0]
     says = f"test image {row}, labelled {recorded['actual']}: recorded {_words(recorded)}"
     again = f"{answer.argmax()} at {100 * answer.max():.2f} %"
     if recorded["predicted"] == str(answer.argmax()) and _is_near(recorded, answer):
         return Link("answer", f"{says}, again {again}", 1)
     return Link("answer", says, 0, faults=(Fault("the same artifact, asked again", again),))
+
+
+def _sources(version: Version) -> tuple[Link, list[bytes]]:
+    """Return what an answer is made anew from: the recorded answers, the images, the model.
+
+    The link tells those that are not here or damaged; they are empty.
+    """
+    contents, absent, faults = [], [], []
+    for path in (ANSWERS, IMAGES, str(version.path)):
+        content = b""
+        try:
+            content = registry.fetch(ROOT, version) if path == version.path else _out(version, path)
+        except (registry.AbsentError, store.MissingError):
+            absent.append(path)
+        except (RegistryError, store.StoreError) as error:
+            faults.append(Fault(path, str(error)))
+        contents.append(content)
+    return Link("answer", "", 0, tuple(absent), tuple(faults)), contents
 
 
 def _is_near(recorded: dict[str, str], answer: np.ndarray) -> bool:
@@ -76,8 +93,8 @@ def _words(recorded: dict[str, str]) -> str:
     return f"{recorded['predicted']} at {sure:.2f} % ({recorded['status']})"
 
 
-def _recorded(version: Version, name: str) -> dict[str, str]:
-    for answer in csv.DictReader(io.StringIO(_out(version, ANSWERS).decode())):
+def _recorded(version: Version, answers: bytes, name: str) -> dict[str, str]:
+    for answer in csv.DictReader(io.StringIO(answers.decode())):
         if answer["id"] == name:
             return answer
     raise RegistryError(f"{version}: {ANSWERS} has no row {name}")

@@ -245,6 +245,22 @@ def test_an_answer_whose_image_is_gone_is_not_here(repo, capsys):
 
 
 @pytest.mark.parametrize(
+    ("path", "also"),
+    [
+        ("reports/evaluate/answers.csv", "evaluate"),
+        ("data/preprocess/test_images.npy", "preprocess"),
+        ("models/ensemble/model.onnx", "ensemble"),
+    ],
+)
+def test_the_chain_of_an_answer_is_told_where_what_made_it_is_damaged(repo, capsys, path, also):
+    damage(cached(repo, path))
+    status, out = told(capsys, toy_lineage.prediction(13))
+    wrong = [name for name, mark in marks(out).items() if mark == "✗"]
+    assert (status, wrong[0], also in wrong) == (1, "answer", True)
+    assert f"    ✗ {path}: " in out.partition("decision")[0]
+
+
+@pytest.mark.parametrize(
     ("name", "fault"),
     [
         ("0123456789ab-3", "no version of digits has an artifact whose SHA-256 starts with 0123"),
