@@ -123,6 +123,8 @@ def _told(version: Version, links: list[Link]) -> Iterator[str]:
     yield from _environment(version)
     yield ""
     yield _sum(links)
+    if any(link.absent for link in links):
+        yield from wrapped(_way_to_get(version), 0)
 
 
 def _mark(link: Link) -> str:
@@ -156,3 +158,13 @@ def _sum(links: list[Link]) -> str:
     absent, wrong = sum(len(it.absent) for it in links), sum(len(it.faults) for it in links)
     missing = f", {absent} not here (neither right nor wrong)" if absent else ""
     return f"{verified} verified{missing}, {wrong} wrong"
+
+
+def _way_to_get(version: Version) -> str:
+    """Say how what is not here comes here."""
+    address, fetch = store.remote(ROOT), "`dvc fetch --all-tags`"
+    if lineage.knows_remote(ROOT, version):
+        return f"to get what is not here from {address}: {fetch}"
+    why = f"the remote is younger than {version}" if address else "no DVC remote is set"
+    first = f"`dvc remote add --local --default store {address or '<url>'}`"
+    return f"to get what is not here: {why}; {first}, then {fetch}"

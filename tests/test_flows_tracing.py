@@ -116,6 +116,35 @@ def test_what_is_not_in_the_cache_is_neither_right_nor_wrong(repo, capsys):
     assert marks(out)["artifact"] == "✓"  # the tag and dvc.lock agree about it
 
 
+def test_without_a_remote_it_is_told_how_to_set_one(repo, capsys):
+    shutil.rmtree(".dvc/cache")
+    last = told(capsys, "v0.0.1")[1].partition("0 wrong\n")[2]
+    assert " ".join(last.split()) == (
+        "to get what is not here: no DVC remote is set; "
+        "`dvc remote add --local --default store <url>`, then `dvc fetch --all-tags`"
+    )
+
+
+def test_what_is_told_to_get_the_files_gets_them(repo, tmp_path, capsys):
+    store = tmp_path / "store"
+    toy.run(repo, "dvc", "remote", "add", "--local", "--default", "store", str(store))
+    toy.run(repo, "dvc", "push", "-q", "--all-tags")
+    shutil.rmtree(".dvc/cache")
+    last = told(capsys, "v0.0.1")[1].partition("0 wrong\n")[2]
+    assert " ".join(last.split()) == f"to get what is not here from {store}: `dvc fetch --all-tags`"
+    toy.run(repo, "dvc", "fetch", "-q", "--all-tags")
+    assert told(capsys, "v0.0.1")[1].endswith("66 verified, 0 wrong\n")
+
+
+def test_a_remote_that_the_versions_own_commit_does_not_name_is_set_first(repo, tmp_path, capsys):
+    store = tmp_path / "store"
+    toy.run(repo, "dvc", "remote", "add", "--default", "shared", str(store))
+    shutil.rmtree(".dvc/cache")
+    out = " ".join(told(capsys, "v0.0.1")[1].split())
+    first = f"`dvc remote add --local --default store {store}`"
+    assert f"the remote is younger than digits@v0.0.1; {first}, then" in out
+
+
 def test_code_that_is_not_the_code_that_ran_is_found(repo, capsys):
     Path("tasks/ensemble.py").write_text("changed = 'while the pipeline ran'\n")
     again(repo)

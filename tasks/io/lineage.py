@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tasks.io import commits, git, pipeline, registry
+from tasks.io import commits, git, pipeline, registry, store
 from tasks.io.pipeline import Fault
 from tasks.io.registry import Version
 
@@ -39,6 +39,15 @@ def links(root: Path, version: Version) -> Iterator[Link]:
     yield _metrics(root, version, record)
     yield _parameters(root, version, record)
     yield _files(root, version, record)
+
+
+def knows_remote(root: Path, version: Version) -> bool:
+    """Return whether ``dvc fetch --all-tags`` has a remote to fetch this version from.
+
+    DVC takes the settings of the tag's commit, and over them those of this clone alone.
+    """
+    with store.opened(root) as repo, repo.switch(version.commit):
+        return bool(repo.config["core"].get("remote"))
 
 
 def _decision(root: Path, version: Version, record: dict[str, Any]) -> Link:
