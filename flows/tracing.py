@@ -52,7 +52,7 @@ def _answer(version: Version, name: str, row: int) -> Link:
     """Let the version answer its test image anew, beside the answer that was recorded."""
     read, (answers, images, model) = _sources(version)
     if read.absent or read.faults:
-        return read
+        return read._replace(says=f"test image {row}")
     recorded = _recorded(version, answers, name)
     image = np.load(io.BytesIO(images), allow_pickle=False)[row : row + 1]
     answer = archives.probabilities(archives.load_onnx(model), image)[0]
