@@ -184,7 +184,8 @@ def test_every_hash_from_the_version_back_to_the_data_is_verified(run):
     assert said.endswith(" verified, 0 wrong\n")
     links = {line.split()[1] for line in said.splitlines() if line.startswith("✓")}
     led = {name for name in _stages(run.clone) if name not in SIDE}
-    assert links == {*led, "decision", "commit", "artifact", "files"}
+    said_by_the_tag = {"decision", "commit", "artifact", "data", "metrics", "parameters", "files"}
+    assert links == {*led, *said_by_the_tag}
 
 
 def test_an_answer_leads_back_to_the_version_and_is_given_again(run):
