@@ -124,9 +124,18 @@ def _choose_threshold(
     """Choose the confidence from which on the model answers, by images held out from it."""
     labels, held_out = train_labels[said.validation_rows], said.validation.astype(np.float32)
     chosen = abstention.choose(labels, held_out, risk=section.max_risk, level=section.risk_level)
-    words = f"{chosen.coverage:.2%} of held-out images answered, {chosen.risk:.3%} of those wrong"
-    print(f"answers from confidence {chosen.threshold:.4f} on: {words}")
+    print(_in_words(chosen, section))
     return {"max_risk": section.max_risk, "level": section.risk_level, **chosen.as_dict()}
+
+
+def _in_words(chosen: abstention.Outcome, section: Ensemble) -> str:
+    if chosen.threshold == abstention.NEVER:
+        return (
+            f"answers nothing: on {chosen.images} held-out images no threshold keeps the risk at "
+            f"{section.max_risk:g} (ensemble.max_risk); raise it, or train on more images"
+        )
+    words = f"{chosen.coverage:.2%} of held-out images answered, {chosen.risk:.3%} of those wrong"
+    return f"answers from confidence {chosen.threshold:.4f} on: {words}"
 
 
 def _check_agreement(

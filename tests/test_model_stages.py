@@ -10,7 +10,7 @@ import pytest
 import toy_models as toy
 
 from tasks import baseline, ensemble, evaluate, train
-from tasks.core import export, training
+from tasks.core import abstention, export, training
 from tasks.io import archives, models, predictions
 from tasks.io.stage import StageError
 
@@ -298,3 +298,15 @@ def test_predictions_that_lack_an_array_are_refused(folder):
     np.savez(models.ENSEMBLE / "predictions.npz", test=np.zeros(3))
     with pytest.raises(StageError, match=r"ensemble/predictions\.npz: expected .*train_rows"):
         evaluate.main()
+
+
+def test_a_model_that_can_keep_no_risk_says_that_it_answers_nothing():
+    never = abstention.Outcome(abstention.NEVER, images=600, answered=0, errors=0)
+    section = ensemble.Ensemble(
+        calibrate=True, tolerance=1e-5, compared=10, components=2, max_risk=0.001, risk_level=0.95,
+        known=5,
+    )  # fmt: skip
+    assert ensemble._in_words(never, section) == (
+        "answers nothing: on 600 held-out images no threshold keeps the risk at 0.001 "
+        "(ensemble.max_risk); raise it, or train on more images"
+    )
