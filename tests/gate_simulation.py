@@ -2,25 +2,22 @@
 
 By the rules in use on plain test images; the rule on corrupted images is left out.
 
-``python tests/gate_simulation.py`` prints the table of docs/gate.md.
+``python -m tests.gate_simulation`` prints the table of docs/gate.md.
 """
 
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from tasks.core import decision
+from tasks.core.comparison import Comparison, Interval, compare
+from tasks.core.decision import Champion, Fitness, Scores
+from tasks.gate import Gate
+from tasks.io import params
 
-from tasks.core import decision  # noqa: E402  # from this checkout, wherever it is started
-from tasks.core.comparison import Comparison, Interval, compare  # noqa: E402
-from tasks.core.decision import Champion, Fitness, Scores  # noqa: E402
-from tasks.gate import Gate  # noqa: E402
-from tasks.io import params  # noqa: E402
-
+ROOT = Path(__file__).parent.parent
 TRIALS = 1000
 IMAGES = 10_000
 

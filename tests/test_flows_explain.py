@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import toy_pipeline
@@ -57,11 +58,9 @@ def commit(message):
 
 
 def change(name, old, new):
-    with open(name) as file:  # noqa: PTH123  # relative to wherever the test is
-        text = file.read()
+    text = Path(name).read_text()
     assert old in text
-    with open(name, "w") as file:  # noqa: PTH123
-        file.write(text.replace(old, new))
+    Path(name).write_text(text.replace(old, new))
 
 
 def run(capsys, *arguments):
