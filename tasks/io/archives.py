@@ -73,7 +73,7 @@ def load_onnx(content: bytes | Path) -> Any:
 
 
 def probabilities(session: Any, images: np.ndarray) -> np.ndarray:
-    """Return ``(n, 10)`` float32 for uint8 images ``(n, 28, 28)``."""
+    """Return ``(n, classes)`` float32 for uint8 images ``(n, 28, 28)``."""
     name = session.get_inputs()[0].name
     batches = range(0, len(images), _BATCH)
     return np.concatenate(
