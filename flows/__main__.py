@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 # Nothing heavy at the top: `--help` answers before any library is loaded. Each command
@@ -52,8 +53,18 @@ def _parser() -> argparse.ArgumentParser:
         help="the commit, branch or tag to compare dvc.lock with (HEAD if none is named)",
     )
     explain.set_defaults(command=_explain)
+    _add_feedback(commands)
     _add_registry(commands)
     return parser
+
+
+def _add_feedback(commands: Any) -> None:
+    text = "take corrected labels into the training data, once every line of them is checked"
+    feedback = commands.add_parser("feedback", help=text, description=text)
+    feedback.add_argument(
+        "file", metavar="FILE.csv", type=Path, help="CSV with id (or file), label, who; why"
+    )
+    feedback.set_defaults(command=_feedback)
 
 
 def _add_registry(commands: Any) -> None:
@@ -104,6 +115,12 @@ def _explain(options: argparse.Namespace) -> int:
     from flows.explain import explain
 
     return explain(options.rev)
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from flows.feedback import feedback
+
+    return feedback(options.file)
 
 
 def _promote(options: argparse.Namespace) -> int:

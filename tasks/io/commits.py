@@ -1,7 +1,7 @@
 """What a commit of the pipeline records, read without checking it out."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core.classes import DIGITS
@@ -38,6 +38,16 @@ def outs(root: Path, commit: str) -> dict[str, str]:
     """Return the md5 of every out that dvc.lock in ``commit`` records, by the out's path."""
     entries = (out for stage in stages(root, commit).values() for out in stage.get("outs", []))
     return {out["path"]: out["md5"] for out in entries if "md5" in out}
+
+
+def added(root: Path, commit: str, folder: str) -> dict[str, str]:
+    """Return the md5 of what `dvc add` took below ``folder`` by its path, as ``commit`` has it."""
+    found = {}
+    for name in git.files(root, commit, folder):
+        if name.endswith(".dvc"):
+            for out in yaml(root, commit, name).get("outs") or []:
+                found[(PurePosixPath(name).parent / out["path"]).as_posix()] = str(out["md5"])
+    return found
 
 
 def classes(root: Path, commit: str) -> tuple[str, ...]:
