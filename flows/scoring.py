@@ -89,7 +89,9 @@ def score(
     job = jobs.describe(paths, base, served, kind, rows)
     with Parts(output) as parts:
         if output.exists() and not overwrite:
-            return Summary(str(output), served.version, _same(output, job), 0, 0.0, there=True)
+            counts = _same(output, job)
+            parts.forget(job)
+            return Summary(str(output), served.version, counts, 0, 0.0, there=True)
         _say_lacks(served, say)
         resumed = _begin(parts, job, say)
         chunks = stream.read(paths, rows=min(_CHUNK, rows), skip=resumed, base=base)
