@@ -56,7 +56,26 @@ def _parser() -> argparse.ArgumentParser:
     _add_feedback(commands)
     _add_scoring(commands)
     _add_registry(commands)
+    _add_example(commands)
     return parser
+
+
+def _add_example(commands: Any) -> None:
+    text = "write a batch of digits to try things with: photographs, or damaged in a known way"
+    example = commands.add_parser("example", help=text, description=text)
+    example.add_argument(
+        "kind", metavar="KIND", help="photographs, digits, or a kind of damage, such as blur"
+    )
+    example.add_argument("folder", metavar="FOLDER", help="a new folder for the pictures")
+    example.add_argument("--images", metavar="N", type=int, default=500, help="how many (500)")
+    example.add_argument(
+        "--severity", type=int, choices=(1, 2, 3), default=2, help="of the damage: 1, 2 or 3 (2)"
+    )
+    example.add_argument("--seed", metavar="N", type=int, default=0, help="another draw (0)")
+    example.add_argument(
+        "--truth", metavar="FILE", help="a csv for the labels, as `feedback` takes them"
+    )
+    example.set_defaults(command=_example)
 
 
 def _add_feedback(commands: Any) -> None:
@@ -162,6 +181,13 @@ def _predict(options: argparse.Namespace) -> int:
     from flows.predicting import predict
 
     return predict(options.paths, options.version, options.json)
+
+
+def _example(options: argparse.Namespace) -> int:
+    from flows.example import Wanted, example
+
+    wanted = Wanted(options.kind, options.images, options.severity, options.seed)
+    return example(Path(options.folder), wanted, Path(options.truth) if options.truth else None)
 
 
 def _promote(options: argparse.Namespace) -> int:

@@ -114,7 +114,7 @@ class Pipeline:
     def _with_added(
         self, path: str, md5: str | None, held: dict[str, str], added: dict[str, str]
     ) -> str | None:
-        """Hash a folder of files in the commit and of what `dvc add` took; these are hashed, too."""
+        """Hash a folder of files in the commit and of what `dvc add` took, which is hashed, too."""
         states = [self._out(name, hash_) for name, hash_ in added.items()]
         if faults := [state for state in states if state]:
             return faults[0]

@@ -11,7 +11,7 @@ import numpy as np
 from tasks.core.normalize import SIDE, follows_convention, normalize, to_grey, to_levels
 from tasks.io.readers import formats, pictures
 from tasks.io.readers.paths import File, expand
-from tasks.io.readers.rows import Block, FormatError, Part
+from tasks.io.readers.rows import Block, FormatError
 from tasks.io.stage import StageError
 
 
