@@ -488,6 +488,20 @@ def test_a_class_may_have_the_name_of_a_column_of_evidentlys_page() -> None:
     assert table["prediction (role)"].tolist() == ["label", "label"]
 
 
+@pytest.mark.parametrize("classes", [("label", HOSTILE), ("a", HOSTILE, "c")])
+def test_evidently_shows_two_classes_or_more_and_no_name_ends_its_script(
+    classes: tuple[str, ...],
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % len(classes)
+    probabilities = 0.6 * np.eye(len(classes))[labels] + 0.4 / len(classes)
+    probabilities[:6] = rng.dirichlet(np.ones(len(classes)), 6)
+    said = report_evidently.Answers(labels, probabilities)
+    page = report_evidently.performance(said, said, classes)
+    assert "<script>alert" not in page
+    assert "alert('x')" in page
+
+
 def test_names_of_classes_are_read_as_their_places_and_others_are_refused() -> None:
     found = report_tables.places('actual,predicted\nb,"a,c"\n', ("a,c", "b"))
     assert {name: values.tolist() for name, values in found.items()} == {

@@ -107,8 +107,8 @@ def _forest(trees: list[Any]) -> Any:
     if number_of_classes == 2:  # ONNX Runtime's classifier takes a tree of two to have one score
         node, prefix = _trees_node("Regressor", ["scores"], n_targets=2), "target_"
     else:
-        classes = range(number_of_classes)
-        node = _trees_node("Classifier", ["class", "scores"], classlabels_int64s=classes)
+        numbers = {"classlabels_int64s": range(number_of_classes)}
+        node = _trees_node("Classifier", ["class", "scores"], **numbers)
         prefix = "class_"
     for key, columns_of_trees in nodes.items():
         name = key.replace("class_", prefix)
