@@ -53,38 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         help="the commit, branch or tag to compare dvc.lock with (HEAD if none is named)",
     )
     explain.set_defaults(command=_explain)
-    _add_feedback(commands)
     _add_scoring(commands)
+    _add_feedback(commands)
     _add_registry(commands)
     _add_example(commands)
     return parser
-
-
-def _add_example(commands: Any) -> None:
-    text = "write a batch of digits to try things with: photographs, or damaged in a known way"
-    example = commands.add_parser("example", help=text, description=text)
-    example.add_argument(
-        "kind", metavar="KIND", help="photographs, digits, or a kind of damage, such as blur"
-    )
-    example.add_argument("folder", metavar="FOLDER", help="a new folder for the pictures")
-    example.add_argument("--images", metavar="N", type=int, default=500, help="how many (500)")
-    example.add_argument(
-        "--severity", type=int, choices=(1, 2, 3), default=2, help="of the damage: 1, 2 or 3 (2)"
-    )
-    example.add_argument("--seed", metavar="N", type=int, default=0, help="another draw (0)")
-    example.add_argument(
-        "--truth", metavar="FILE", help="a csv for the labels, as `feedback` takes them"
-    )
-    example.set_defaults(command=_example)
-
-
-def _add_feedback(commands: Any) -> None:
-    text = "take corrected labels into the training data, once every line of them is checked"
-    feedback = commands.add_parser("feedback", help=text, description=text)
-    feedback.add_argument(
-        "file", metavar="FILE.csv", type=Path, help="CSV with id (or file), label, who; why"
-    )
-    feedback.set_defaults(command=_feedback)
 
 
 def _add_scoring(commands: Any) -> None:
@@ -113,6 +86,33 @@ def _add_scoring(commands: Any) -> None:
     predict.add_argument("--json", action="store_true", help="for machines, one line an image")
     predict.add_argument("--version", **version)
     predict.set_defaults(command=_predict)
+
+
+def _add_feedback(commands: Any) -> None:
+    text = "take corrected labels into the training data, once every line of them is checked"
+    feedback = commands.add_parser("feedback", help=text, description=text)
+    feedback.add_argument(
+        "file", metavar="FILE.csv", type=Path, help="CSV with id (or file), label, who; why"
+    )
+    feedback.set_defaults(command=_feedback)
+
+
+def _add_example(commands: Any) -> None:
+    text = "write a batch of digits to try things with: photographs, or damaged in a known way"
+    example = commands.add_parser("example", help=text, description=text)
+    example.add_argument(
+        "kind", metavar="KIND", help="photographs, digits, or a kind of damage, such as blur"
+    )
+    example.add_argument("folder", metavar="FOLDER", help="a new folder for the pictures")
+    example.add_argument("--images", metavar="N", type=int, default=500, help="how many (500)")
+    example.add_argument(
+        "--severity", type=int, choices=(1, 2, 3), default=2, help="of the damage: 1, 2 or 3 (2)"
+    )
+    example.add_argument("--seed", metavar="N", type=int, default=0, help="another draw (0)")
+    example.add_argument(
+        "--truth", metavar="FILE", help="a csv for the labels, as `feedback` takes them"
+    )
+    example.set_defaults(command=_example)
 
 
 def _add_registry(commands: Any) -> None:
@@ -165,12 +165,6 @@ def _explain(options: argparse.Namespace) -> int:
     return explain(options.rev)
 
 
-def _feedback(options: argparse.Namespace) -> int:
-    from flows.feedback import feedback
-
-    return feedback(options.file)
-
-
 def _score(options: argparse.Namespace) -> int:
     from flows.scoring_words import run
 
@@ -181,6 +175,12 @@ def _predict(options: argparse.Namespace) -> int:
     from flows.predicting import predict
 
     return predict(options.paths, options.version, options.json)
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from flows.feedback import feedback
+
+    return feedback(options.file)
 
 
 def _example(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import score_memory
 import toy_ensemble
 import toy_registry as toy
 from pyarrow import parquet
@@ -408,3 +409,20 @@ def test_without_a_known_total_only_rows_and_speed_are_told():
 )
 def test_a_duration_has_two_units_at_most(seconds, words):
     assert scoring_progress.duration(seconds) == words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [("images.npy", "scores.parquet"), ("images-idx3-ubyte", "scores.csv")],
+)
+def test_memory_does_not_grow_with_the_images(current, tmp_path, source, output):
+    """Seven million take 282 MiB; `python -m tests.score_memory` measures that."""
+    peaks = []
+    for images in (100_000, 1_000_000):
+        score_memory.write(tmp_path / source, images)
+        found = score_memory.measure(current, tmp_path / source, tmp_path / f"{images}{output}")
+        assert found.words.startswith(f"{images:,} images by v0.0.1")
+        peaks.append(found.mebibytes)
+    assert peaks[1] < 400
+    assert peaks[1] < peaks[0] + 50
