@@ -43,6 +43,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(command=_train)
 
+    text = "serve Prefect's pages, schedules and events of this clone, until Ctrl-C"
+    serve = commands.add_parser("serve", help=text, description=text)
+    serve.add_argument(
+        "--port",
+        metavar="NUMBER",
+        type=int,
+        default=4200,
+        help="on 127.0.0.1 (default: 4200); 0: any that is free",
+    )
+    serve.set_defaults(command=_serve)
+
     text = "say in words what would run now, and what has run since a commit, and why"
     explain = commands.add_parser("explain", help=text, description=text)
     explain.add_argument(
@@ -98,6 +109,12 @@ def _train(options: argparse.Namespace) -> int:
     from flows.run import train
 
     return train(options.profile)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from flows.serve import serve
+
+    return serve(options.port)
 
 
 def _explain(options: argparse.Namespace) -> int:

@@ -119,6 +119,8 @@ class _Run:
         say = self._unless_interrupted(get_run_logger().info)
         before = self._outcomes[name].seconds
         outcome = execute.run(self._stages[name], self._root, say)
+        if self._interrupted.is_set():
+            return Outcome(name, execute.NOT_RUN)  # it was ended: not to be tried again
         self._outcomes[name] = replace(outcome, seconds=before + outcome.seconds)
         done = sum(outcome.state != execute.NOT_RUN for outcome in self._outcomes.values())
         say(f"{outcome.state}, {outcome.seconds:.1f} s; {done} of {len(self._stages)} stages done")

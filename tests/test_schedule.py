@@ -87,12 +87,12 @@ def tails(logs):
 @pytest.mark.slow
 def test_what_prefect_yaml_deploys_runs_when_it_is_due(clone, tmp_path, monkeypatch):
     serve, _export, *steps, work = readme_commands()
-    port = str(server._free_port())
+    port = str(server.free_port())
     url = f"http://127.0.0.1:{port}/api"
     monkeypatch.setenv("PREFECT_API_URL", url)
     logs = [tmp_path / "server.log", tmp_path / "worker.log"]
     with running([*serve, "--port", port], logs[0]) as process:
-        server._wait(process, url, logs[0])
+        server.wait(process, url, logs[0])
         for command in steps:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
