@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="first write the values of this profile of params.yaml into params.yaml",
     )
+    train.add_argument("--reason", metavar="TEXT", help="why, for those who ask later")
     train.set_defaults(command=_train)
 
     text = "serve Prefect's pages, schedules and events of this clone, until Ctrl-C"
@@ -108,7 +109,7 @@ def _add_force(parser: argparse.ArgumentParser, text: str) -> None:
 def _train(options: argparse.Namespace) -> int:
     from flows.run import train
 
-    return train(options.profile)
+    return train(options.profile, options.reason)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -10,8 +10,10 @@ from flows.tables import Table
 from flows.verdict import Verdict, decision_lines, score_table, stage_table
 
 
-def artifacts(verdict: Verdict) -> None:
-    """Publish the stage table and, as far as the run came, scores, decision and report."""
+def artifacts(verdict: Verdict, reason: str | None = None) -> None:
+    """Publish reason and stage table and, as far as the run came, scores, decision and report."""
+    if reason:
+        create_markdown_artifact(reason, key="reason", description="Why it ran")
     create_table_artifact(_rows(stage_table(verdict)), key="stages", description="Stages")
     if verdict.scores:
         create_table_artifact(_rows(score_table(verdict)), key="scores", description="Scores")
