@@ -59,13 +59,13 @@ def correction(name: str, rows: int) -> Cause:
 
 def begin(
     cause: Cause,
-    start: Callable[[str], str],
+    start: Callable[[Cause], str],
     cooldown: float,
     root: Path = Path(),
     *,
     finished: bool = True,
 ) -> Start:
-    """Start a training by ``start(reason)`` if the rules allow it, and remember it.
+    """Start a training by ``start(cause)`` if the rules allow it, and remember it.
 
     ``start`` returns a sentence about what it started. ``cooldown``: hours. ``finished``: False
     if the training is still to be run by this process (see `unfinished`).
@@ -76,7 +76,7 @@ def begin(
         if refusal := against(cause, starts, state, timedelta(hours=cooldown), now):
             return Start(False, f"nothing: {refusal}")
         try:
-            text = start(cause.reason)
+            text = start(cause)
         except StageError as error:
             return Start(False, f"nothing: {error}")
         entry = {**cause._asdict(), "feedback": state, "time": now.isoformat(timespec="seconds")}

@@ -92,6 +92,7 @@ def environment(served: Served) -> dict[str, str]:
         "PREFECT_API_URL": served.api,
         "PREFECT_WORKER_QUERY_SECONDS": "5",  # as often as the scheduler looks
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its second UI asks Amplitude for settings
     }
 
 

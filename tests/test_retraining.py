@@ -19,8 +19,8 @@ def entry(cause, hours_ago, feedback="none"):
     return {**cause._asdict(), "time": time, "feedback": feedback, "finished": True}
 
 
-def started(reason):
-    return f"started for {reason}"
+def started(cause):
+    return f"started for {cause.reason}"
 
 
 def test_a_cause_tells_what_people_want_to_know_in_one_line():
