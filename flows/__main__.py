@@ -64,8 +64,37 @@ def _parser() -> argparse.ArgumentParser:
         help="the commit, branch or tag to compare dvc.lock with (HEAD if none is named)",
     )
     explain.set_defaults(command=_explain)
+    _add_scoring(commands)
     _add_registry(commands)
     return parser
+
+
+def _add_scoring(commands: Any) -> None:
+    version = {"metavar": "VERSION", "help": "such as v0.0.2; the champion if none is named"}
+    text = "score images in bulk: a table of answers, Parquet or CSV"
+    score = commands.add_parser("score", help=text, description=text)
+    score.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="files of any format, folders, globs; - is standard input",
+    )
+    score.add_argument(
+        "--output",
+        metavar="FILE",
+        default="scores.parquet",
+        help="ends in .parquet or .csv; - prints CSV (default: scores.parquet)",
+    )
+    score.add_argument("--overwrite", action="store_true", help="replace an output of another job")
+    score.add_argument("--version", **version)
+    score.set_defaults(command=_score)
+
+    text = "answer single images"
+    predict = commands.add_parser("predict", help=text, description=text)
+    predict.add_argument("paths", metavar="IMAGE", nargs="+", help="any file that `score` reads")
+    predict.add_argument("--json", action="store_true", help="for machines, one line an image")
+    predict.add_argument("--version", **version)
+    predict.set_defaults(command=_predict)
 
 
 def _add_registry(commands: Any) -> None:
@@ -122,6 +151,18 @@ def _explain(options: argparse.Namespace) -> int:
     from flows.explain import explain
 
     return explain(options.rev)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from flows.scoring_words import run
+
+    return run(options.paths, options.output, options.version, options.overwrite)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from flows.predicting import predict
+
+    return predict(options.paths, options.version, options.json)
 
 
 def _promote(options: argparse.Namespace) -> int:

@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tasks.core import abstention, calibration, components, metrics, networks, training
-from tasks.io import archives, dataset, files, known_batch, models, params, predictions
+from tasks.core import abstention, artifact, calibration, components, metrics, networks, training
+from tasks.io import (
+    archives,
+    dataset,
+    files,
+    known_batch,
+    membership,
+    models,
+    params,
+    predictions,
+)
 from tasks.io.known_batch import KnownBatch
 from tasks.io.params import Section
 from tasks.io.predictions import Predictions
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
 
 ARTIFACT = models.ENSEMBLE / "model.onnx"
 ABSTENTION = models.ENSEMBLE / "abstention.json"
+CLASSES = tuple("0123456789")
 
 
 class Ensemble(Section):
@@ -72,9 +82,11 @@ def main() -> None:
 
     chosen = _choose_threshold(said, digits.train_labels, section)
     files.write_json(ABSTENTION, chosen)
-    files.write_bytes(
-        ARTIFACT, abstention.with_threshold(ARTIFACT.read_bytes(), chosen["threshold"])
-    )
+    graph = artifact.with_threshold(ARTIFACT.read_bytes(), chosen["threshold"])
+    compared = digits.test_images[: section.compared]
+    by_member = membership.answers(members, parts, [t.temperature for t in temperatures])
+    graph = membership.told_apart(graph, by_member, compared, section.tolerance)
+    files.write_bytes(ARTIFACT, artifact.with_classes(graph, CLASSES))
     known = slice(section.known)
     known_batch.save(known_batch.FILE, KnownBatch(digits.test_images[known], test[known]))
 

@@ -1,0 +1,164 @@
+"""Any image of one drawn figure, brought to MNIST's convention: docs/images.md tells the rule.
+
+The convention, which each of MNIST's 70,000 images meets: 28x28 pixels, background 0, the
+strongest ink 254 or 255, the ink in a box whose longer side is 19 or 20 pixels, its centre of
+mass within half a pixel (and what rounding adds) of pixel 14, 14. An image that meets it passes
+unchanged.
+"""
+
+import numpy as np
+
+from tasks.core import ink
+
+SIDE = 28
+BOX = 20
+"""Pixels of the longer side of the ink's box."""
+CENTRE = 14.0
+"""Where the centre of mass belongs, counted in pixels from the centre of pixel 0."""
+
+_OFF_CENTRE = 0.53  # MNIST's farthest is 0.52
+_SHORTEST, _FULL = 19, 254
+_POSITIONS = np.arange(SIDE, dtype=np.float32)
+_SUMS = np.stack([np.ones(784), np.repeat(_POSITIONS, SIDE), np.tile(_POSITIONS, SIDE)], axis=1)
+_SUMS = _SUMS.astype(np.float32)
+
+
+def follows_convention(images: np.ndarray) -> np.ndarray:
+    """Return which of the images ``(n, h, w)`` uint8 meet the convention, ``(n,)`` bool."""
+    if images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8 or not len(images):
+        return np.zeros(len(images), bool)
+    flat = np.ascontiguousarray(images).reshape(-1, SIDE * SIDE)
+    # Float32 holds these sums exactly: 784 x 255 x 27 is below 2**24.
+    total, down, right = (flat.astype(np.float32) @ _SUMS).T
+    far = _OFF_CENTRE * total
+    central = (np.abs(down - CENTRE * total) <= far) & (np.abs(right - CENTRE * total) <= far)
+    height, width = _extents(flat)
+    longest = np.maximum(height, width)
+    sized = (longest >= _SHORTEST) & (longest <= BOX)
+    full: np.ndarray = flat.max(axis=1) >= _FULL
+    return central & sized & full
+
+
+def _extents(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and columns from the first with ink to the last, of images ``(n, 784)``."""
+    words = flat.view(np.uint32).reshape(-1, SIDE, SIDE // 4)
+    rows = np.bitwise_or.reduce(words, axis=2) != 0
+    columns = np.bitwise_or.reduce(words, axis=1).view(np.uint8) != 0
+    return _extent(rows), _extent(columns)
+
+
+def _extent(lit: np.ndarray) -> np.ndarray:
+    last: np.ndarray = SIDE - lit[:, ::-1].argmax(axis=1)
+    return last - lit.argmax(axis=1)
+
+
+def normalize(image: np.ndarray) -> np.ndarray:
+    """Return one grey image ``(h, w)`` uint8 by the convention: ``(28, 28)`` uint8.
+
+    Raises
+    ------
+    ValueError
+        If nothing is drawn, with the reason.
+    """
+    if follows_convention(image[None])[0]:
+        return image.copy()
+    return _placed(_resized(ink.separate(image)))
+
+
+def _resized(figure: np.ndarray) -> np.ndarray:
+    """Return ink ``(h, w)`` uint8, cut to its box, with a longer side of 20; proportions kept."""
+    from PIL import Image
+
+    height, width = figure.shape
+    scale = BOX / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    picture = Image.fromarray(figure)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    return ink.stretched(np.asarray(picture))
+
+
+def _placed(figure: np.ndarray) -> np.ndarray:
+    """Return the figure on 28x28, shifted by whole pixels until its centre of mass is central."""
+    total = figure.sum(dtype=np.int64)
+    image = np.zeros((SIDE, SIDE), np.uint8)
+    corner = []
+    for axis, length in enumerate(figure.shape):
+        profile = figure.sum(axis=1 - axis, dtype=np.int64)
+        centre = (profile @ np.arange(length)) / total
+        corner.append(min(max(round(CENTRE - centre), 0), SIDE - length))
+    top, left = corner
+    image[top : top + figure.shape[0], left : left + figure.shape[1]] = figure
+    return image
+
+
+def to_grey(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels ``(h, w)`` or ``(h, w, 1..4)`` of any real dtype as grey ``(h, w)`` uint8.
+
+    Two channels are grey and opacity, three are red, green, blue, four have opacity after
+    them; what is transparent becomes white, or black where the rest is light. The range is
+    recognised: `to_levels`.
+
+    Raises
+    ------
+    ValueError
+        If the shape or dtype is another, or a number is not finite.
+    """
+    levels = to_levels(pixels[None])[0]
+    if levels.ndim == 2:
+        return levels
+    return _flattened(levels)
+
+
+def to_levels(arrays: np.ndarray) -> np.ndarray:
+    """Return arrays ``(n, …)`` of any real dtype as uint8 grey levels, each array by itself.
+
+    Whole numbers up to 255 stay as they are. A range from 0 to 1 is multiplied by 255 (by 256
+    if all are whole 256ths below 1), one from -1 to 1 is shifted first; 16-bit levels are
+    divided by 257. Any other range is stretched from its least to its greatest.
+
+    Raises
+    ------
+    ValueError
+        If the dtype is no real number.
+    """
+    if arrays.dtype == np.uint8:
+        return arrays
+    if arrays.dtype.kind not in "biuf":
+        raise ValueError(f"expected numbers as pixels; got {arrays.dtype}")
+    values = arrays.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("expected finite numbers as pixels; got NaN or infinity")
+    flat = values.reshape(len(values), -1)
+    scaled = np.stack([_scaled(row, arrays.dtype) for row in flat]) if len(flat) else flat
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8).reshape(arrays.shape)
+
+
+def _scaled(row: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    low, high = row.min(), row.max()
+    if low >= 0 and high <= 1 and (dtype.kind in "bf"):
+        whole = high < 1 and np.array_equal(np.rint(row * 256), row * 256)
+        return row * (256 if whole else 255)
+    if low >= 0 and high <= 255:
+        return row
+    if low >= 0 and high <= 65535:
+        return row / 257
+    if low >= -1 and high <= 1:
+        return (row + 1) * 127.5
+    return (row - low) * (255 / (high - low))
+
+
+def _flattened(levels: np.ndarray) -> np.ndarray:
+    """Return ``(h, w, 1..4)`` uint8 as grey ``(h, w)`` uint8: luma, then opacity over a page."""
+    channels = levels.shape[2] if levels.ndim == 3 else 0
+    if channels not in (1, 2, 3, 4):
+        raise ValueError(f"expected (h, w) or (h, w, 1 to 4) pixels; got {levels.shape}")
+    colours = levels[..., : 3 if channels >= 3 else 1].astype(np.float32)
+    weights = (0.299, 0.587, 0.114) if channels >= 3 else (1.0,)
+    grey: np.ndarray = colours @ np.array(weights, np.float32)
+    if channels in (2, 4):
+        opacity = levels[..., -1] / np.float32(255)
+        seen = (grey * opacity).sum() / max(opacity.sum(), 1)
+        page = 255.0 if seen < 128 else 0.0
+        grey = grey * opacity + page * (1 - opacity)
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)

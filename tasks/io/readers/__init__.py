@@ -1,0 +1,1 @@
+"""Images and labels from any file in which people keep digits."""
