@@ -25,6 +25,10 @@ class Api:
 
         self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
     def find(self, what: str, **query: Any) -> list[dict[str, Any]]:
         """Return at most 200 of ``what``, such as ``flow_runs``, by the query of its filter."""
         found: list[dict[str, Any]] = self.call("POST", f"/{what}/filter", query)

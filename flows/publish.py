@@ -1,5 +1,7 @@
 """The verdict as artifacts of a flow run, for Prefect's pages."""
 
+from pathlib import Path
+
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -22,6 +24,18 @@ def artifacts(verdict: Verdict, reason: str | None = None) -> None:
     if verdict.report:
         # Prefect does not show HTML: it opens the file where the browser may.
         create_link_artifact(verdict.report.as_uri(), link_text="reports/index.html", key="report")
+
+
+def scores(lines: list[str], file: Path) -> None:
+    """Publish what a scoring run came to, and where its table is."""
+    text = "\n".join(["```", *lines, "```"])
+    create_markdown_artifact(text, key="scored", description="What was scored")
+    link(file, str(file), "score-table")
+
+
+def link(page: Path, name: str, key: str) -> None:
+    """Publish a link to a file."""
+    create_link_artifact(page.resolve().as_uri(), link_text=name, key=key)
 
 
 def _rows(table: Table) -> list[dict[str, str]]:

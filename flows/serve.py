@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -70,11 +70,11 @@ def _run(served: Served, wanted: list[dict[str, Any]]) -> None:
     options = ["--host", HOST, "--port", str(served.port)]
     process = served.start(SERVER, "server", "start", *options)
     server.wait(process, served.api, served.log(SERVER))
-    api = Api(served.api)
-    _deploy(served, api, wanted)
-    worker = _Worker(served, deployments.work_pool(wanted))
-    _tell(served, api)
-    _watch(served, process, worker, News(api))
+    with closing(Api(served.api)) as api:
+        _deploy(served, api, wanted)
+        worker = _Worker(served, deployments.work_pool(wanted))
+        _tell(served, api)
+        _watch(served, process, worker, News(api))
 
 
 def _deploy(served: Served, api: Api, wanted: list[dict[str, Any]]) -> None:

@@ -111,6 +111,8 @@ def check_port(port: int) -> None:
     StageError
         If it cannot, and who has the port, where that can be known.
     """
+    if not 0 <= port <= 65535:
+        raise StageError(f"expected a port from 0 to 65535; got {port}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

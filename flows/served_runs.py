@@ -35,10 +35,11 @@ class News:
 
     def _line(self, run: dict[str, Any]) -> Iterator[str]:
         kind, name = run["state"]["type"], f"{self._flow(run['flow_id'])} {run['name']}"
-        if run["id"] not in self._told:
+        if run["id"] not in self._told and run["run_count"]:
             yield f"{name} runs"
         if kind in _ENDED and self._told.get(run["id"]) != kind:
-            yield f"{name}: {run['state']['name']}, {run['state']['message'] or 'without a word'}"
+            message = run["state"]["message"]
+            yield f"{name} ended: {run['state']['name']}" + (f", {message}" if message else "")
         self._told[run["id"]] = kind
 
     def _flow(self, key: str) -> str:
