@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 # Nothing heavy at the top: `--help` answers before any library is loaded. Each command
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.set_defaults(command=_explain)
     _add_scoring(commands)
+    _add_feedback(commands)
     _add_registry(commands)
     return parser
 
@@ -95,6 +97,15 @@ def _add_scoring(commands: Any) -> None:
     predict.add_argument("--json", action="store_true", help="for machines, one line an image")
     predict.add_argument("--version", **version)
     predict.set_defaults(command=_predict)
+
+
+def _add_feedback(commands: Any) -> None:
+    text = "take corrected labels into the training data, once every line of them is checked"
+    feedback = commands.add_parser("feedback", help=text, description=text)
+    feedback.add_argument(
+        "file", metavar="FILE.csv", type=Path, help="CSV with id (or file), label, who; why"
+    )
+    feedback.set_defaults(command=_feedback)
 
 
 def _add_registry(commands: Any) -> None:
@@ -163,6 +174,12 @@ def _predict(options: argparse.Namespace) -> int:
     from flows.predicting import predict
 
     return predict(options.paths, options.version, options.json)
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from flows.feedback import feedback
+
+    return feedback(options.file)
 
 
 def _promote(options: argparse.Namespace) -> int:

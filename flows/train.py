@@ -53,7 +53,8 @@ def train(profile_name: str | None = None, reason: str | None = None) -> State:
         say(line)
     with graph.open_repo() as repo:
         root, stages = Path(repo.root_dir), graph.read(repo)
-    for line in graph.prune(stages, root):
+        taken = graph.take_changes(repo)
+    for line in [*taken, *graph.prune(stages, root)]:
         say(line)
     settings.filter_logs()
     with execute.caught_output(root):
