@@ -13,10 +13,9 @@ import pytest
 import toy_data
 import toy_registry
 
-from flows import events
+from flows import events, graph
 from flows import feedback as command
 from flows.retraining import Cause
-from flows import graph
 from tasks.core.classes import DIGITS
 from tasks.io import feedback, feedback_files, files
 from tasks.io.feedback import accept

@@ -31,7 +31,8 @@ class Judged(NamedTuple):
 
 
 def watch(root, *, since=None, names=(), say=print):
-    batches = sorted((root / "data/incoming").glob("*"), key=lambda path: path.stat().st_mtime)
+    found = (root / "data/incoming").glob("*")
+    batches = sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
     known = [path.name for path in batches]
     again = known[known.index(since) :] if since else []
     for batch in batches:
@@ -41,8 +42,8 @@ def watch(root, *, since=None, names=(), say=print):
 
 
 def _judge(root, batch):
-    if (batch / "die").exists():
-        (batch / "die").unlink()
+    if (death := root / f"die.{batch.name}").exists():
+        death.unlink()
         raise KeyboardInterrupt
     alarm = (batch / "drift").exists()
     kinds = (batch / "drift").read_text().split() if alarm else []
