@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 # Nothing heavy at the top: `--help` answers before any library is loaded. Each command
@@ -41,7 +42,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="first write the values of this profile of params.yaml into params.yaml",
     )
+    train.add_argument("--reason", metavar="TEXT", help="why, for those who ask later")
     train.set_defaults(command=_train)
+
+    text = "serve Prefect's pages, schedules and events of this clone, until Ctrl-C"
+    serve = commands.add_parser("serve", help=text, description=text)
+    serve.add_argument(
+        "--port",
+        metavar="NUMBER",
+        type=int,
+        default=4200,
+        help="on 127.0.0.1 (default: 4200); 0: any that is free",
+    )
+    serve.set_defaults(command=_serve)
 
     text = "say in words what would run now, and what has run since a commit, and why"
     explain = commands.add_parser("explain", help=text, description=text)
@@ -53,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.set_defaults(command=_explain)
     _add_scoring(commands)
+    _add_feedback(commands)
     _add_registry(commands)
     return parser
 
@@ -83,6 +97,15 @@ def _add_scoring(commands: Any) -> None:
     predict.add_argument("--json", action="store_true", help="for machines, one line an image")
     predict.add_argument("--version", **version)
     predict.set_defaults(command=_predict)
+
+
+def _add_feedback(commands: Any) -> None:
+    text = "take corrected labels into the training data, once every line of them is checked"
+    feedback = commands.add_parser("feedback", help=text, description=text)
+    feedback.add_argument(
+        "file", metavar="FILE.csv", type=Path, help="CSV with id (or file), label, who; why"
+    )
+    feedback.set_defaults(command=_feedback)
 
 
 def _add_registry(commands: Any) -> None:
@@ -126,7 +149,13 @@ def _add_force(parser: argparse.ArgumentParser, text: str) -> None:
 def _train(options: argparse.Namespace) -> int:
     from flows.run import train
 
-    return train(options.profile)
+    return train(options.profile, options.reason)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from flows.serve import serve
+
+    return serve(options.port)
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -145,6 +174,12 @@ def _predict(options: argparse.Namespace) -> int:
     from flows.predicting import predict
 
     return predict(options.paths, options.version, options.json)
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from flows.feedback import feedback
+
+    return feedback(options.file)
 
 
 def _promote(options: argparse.Namespace) -> int:

@@ -73,7 +73,7 @@ class Rnn(Section):
 
 
 class Notebook(Section):
-    """The source document's own network, 784-128-10."""
+    """The source document's own network, 784-128-10 for ten classes."""
 
     units: int = Field(ge=1)
     epochs: int = Field(ge=1)
@@ -282,9 +282,8 @@ def _train_rnn(
     watched: np.ndarray,
     report: Callable[[training.Epoch], None],
 ) -> Any:
-    model = networks.recurrent(
-        settings.units, settings.rows, params.data().scaling, settings.dropout
-    )
+    scaling, classes = params.data().scaling, len(digits.classes)
+    model = networks.recurrent(settings.units, settings.rows, scaling, settings.dropout, classes)
     training.fit(
         networks.logits_of(model),
         digits.train_images[rows],
@@ -302,7 +301,7 @@ def _fit_notebook(
     settings: Notebook, section: Baseline, digits: dataset.Digits, folder: Path
 ) -> Predictions:
     _start_keras(params.seed())
-    model = networks.notebook(settings.units, params.data().scaling)
+    model = networks.notebook(settings.units, params.data().scaling, len(digits.classes))
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     start = time.monotonic()
     with Epochs(folder, settings.epochs) as epochs:

@@ -30,7 +30,9 @@ CODE = ("tasks", "flows")
 SNAPSHOT = (
     *CODE,
     *HASHED,
+    "data/feedback",
     "dvc.yaml",
+    "data/ingest/dataset.json",
     "data/preprocess/reviews.json",
     "pyproject.toml",
     ".dvc/config",

@@ -16,7 +16,8 @@ import toy_registry
 
 from tasks.core import card, card_results, markdown
 from tasks.core.card_blocks import Code, Facts, Paragraph, told
-from tasks.core.card_origin import KNOWN, REVIEWS
+from tasks.core.card_data import REVIEWS
+from tasks.core.card_origin import KNOWN
 from tasks.io import cards, pages
 
 HOSTILE = "<script>alert('x')</script> | a *b* [c](d)\n# `e` \\"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import toy_data
 from ruamel.yaml import YAML
 
 from tasks.io import files, models, predictions
@@ -30,6 +31,7 @@ def build(folder: Path, **changes: object) -> None:
     files.write_array(folder / "data/preprocess/train_labels.npy", TRAIN_LABELS)
     files.write_array(folder / "data/preprocess/folds.npy", (np.arange(120) // 60).astype(np.uint8))
     files.write_array(folder / "data/preprocess/rows.npy", np.arange(120, dtype=np.int32))
+    toy_data.write(folder, toy_data.told())
     reviews = {"exclude": 0, "correct": 0, "beyond": 0, "sha256": "0" * 64}
     files.write_json(folder / "data/preprocess/reviews.json", reviews)
     files.write_array(folder / "data/ingest/train_labels.npy", TRAIN_LABELS)

@@ -35,13 +35,14 @@ def sklearn_graph(pipeline: Any, scaling: str, temperature: float | None) -> byt
         constants: list[Any] = []
     else:
         inner, constants, pixels, scores = _converted(pipeline, temperature is not None)
+    classes = len(pipeline[-1].classes_)
     before, factors = _scale(scaling, pixels)
     after, divisors = _probabilities(scores, temperature)
     graph = helper.make_graph(
         [*before, *inner, *after],
         "classifier",
         [helper.make_tensor_value_info(IMAGES, TensorProto.UINT8, ["n", 28, 28])],
-        [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", 10])],
+        [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", classes])],
         [*factors, *constants, *divisors],
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
@@ -143,7 +144,7 @@ def _scale(scaling: str, pixels: str) -> tuple[list[Any], list[Any]]:
 
 
 def _probabilities(scores: str, temperature: float | None) -> tuple[list[Any], list[Any]]:
-    """``scores`` to ``probabilities``, both float32 ``(n, 10)``."""
+    """``scores`` to ``probabilities``, both float32 ``(n, classes)``."""
     from onnx import helper, numpy_helper
 
     if temperature is None:

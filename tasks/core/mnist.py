@@ -50,14 +50,6 @@ def check(mnist: Mnist) -> None:
             raise ValueError(f"{name}: expected SHA-256 {SHA256[name]}; got {got}")
 
 
-def first(mnist: Mnist, train_rows: int, test_rows: int) -> Mnist:
-    """Return the first rows of both splits, in their order."""
-    images, labels, test_images, test_labels = mnist
-    return Mnist(
-        images[:train_rows], labels[:train_rows], test_images[:test_rows], test_labels[:test_rows]
-    )
-
-
 def from_pickle(content: bytes, sha256: str = PICKLE_SHA256) -> Mnist:
     """Return MNIST from ``mnist.pkl.gz``: three pairs of images and labels.
 
