@@ -4,17 +4,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.core import shift_accuracy, shift_input, shift_labels
-from tasks.core.metrics import wilson_interval
+from tasks.core import metrics, shift_accuracy, shift_input, shift_labels
 from tasks.core.shift import Effort, Verdict
-from tasks.core.shift_accuracy import Estimate
+from tasks.core.shift_accuracy import Estimate, Rule
 from tasks.core.shift_input import Binned, Shift
-from tasks.core.shift_reference import Prepared, Sample
+from tasks.core.shift_reference import Reference, Sample
 
 INPUT, LABELS, ACCURACY, UNREADABLE = "input shift", "label shift", "accuracy loss", "unreadable"
 """The kinds of alarm."""
 TESTS = 3
 """Tests that can alarm, each at its part of the rate of false alarms (Bonferroni)."""
+
+
+class Prepared(NamedTuple):
+    """A reference, and what each batch is held against: made once for many batches."""
+
+    reference: Reference
+    edges: np.ndarray
+    binned: Binned
+    confidence: np.ndarray
+    rule: Rule
+    confusion: np.ndarray
 
 
 class Limits(NamedTuple):
@@ -64,14 +74,30 @@ class Judgement(NamedTuple):
         return Estimate(self.usual - value, self.usual - high, self.usual - low)
 
 
+def prepare(reference: Reference) -> Prepared:
+    """Return the reference with its bins, its confusion and its rule of estimation."""
+    edges = shift_input.edges(reference.columns)
+    predicted = reference.probabilities.argmax(1)
+    confidence = reference.probabilities.max(1)
+    classes = reference.probabilities.shape[1]
+    return Prepared(
+        reference,
+        edges,
+        Binned(shift_input.codes(reference.columns, edges), predicted),
+        confidence,
+        shift_accuracy.rule(predicted == reference.labels, confidence),
+        metrics.confusion_matrix(reference.labels, predicted, classes),
+    )
+
+
 def judge(
     batch: Sample,
-    images: int,
-    labelled: Labelled,
     prepared: Prepared,
     limits: Limits,
     rng: np.random.Generator,
     *,
+    images: int,
+    labelled: Labelled,
     hurry: bool = False,
 ) -> Judgement:
     """Hold a sample of a batch of ``images`` readable images against the reference.
@@ -107,8 +133,10 @@ def judge(
 
 
 def _kinds(images: bool, classes: bool, accuracy: bool) -> tuple[str, ...]:
-    """Name what alarms. Images that look different are also taken for other classes: that the
-    predicted classes shift with them is no news of its own.
+    """Name what alarms.
+
+    Images that look different are taken for other classes, too: that the predicted classes shift
+    with them is no news of its own.
     """
     kinds = {INPUT: images, LABELS: classes and not images, ACCURACY: accuracy}
     return tuple(kind for kind, alarm in kinds.items() if alarm)
@@ -126,4 +154,4 @@ def _real(
 def _real_accuracy(labelled: Labelled, level: float) -> Estimate | None:
     if not labelled.images:
         return None
-    return Estimate(labelled.right / labelled.images, *wilson_interval(*labelled, level))
+    return Estimate(labelled.right / labelled.images, *metrics.wilson_interval(*labelled, level))

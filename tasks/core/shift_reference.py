@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.core import metrics, shift_accuracy, shift_columns, shift_input
+from tasks.core import shift_columns
 from tasks.core.components import Basis
-from tasks.core.shift_accuracy import Rule
-from tasks.core.shift_input import Binned
 
 TYPICAL = 8
 """Images of each class that are kept to be looked at."""
@@ -46,24 +44,13 @@ class Sample(NamedTuple):
     probabilities: np.ndarray
 
 
-class Prepared(NamedTuple):
-    """A reference, and what each batch is held against: made once for many batches."""
-
-    reference: Reference
-    edges: np.ndarray
-    binned: Binned
-    confidence: np.ndarray
-    rule: Rule
-    confusion: np.ndarray
-
-
 def build(
     images: np.ndarray,
+    *,
     rows: np.ndarray,
     folds: np.ndarray,
     labels: np.ndarray,
     probabilities: np.ndarray,
-    *,
     member_folds: np.ndarray,
     size: int,
     rng: np.random.Generator,
@@ -88,22 +75,6 @@ def build(
         member_folds=np.asarray(member_folds, np.uint8),
         typical=images[kept[typical]],
         typical_labels=labels[kept[typical]].astype(np.uint8),
-    )
-
-
-def prepare(reference: Reference) -> Prepared:
-    """Return the reference with its bins, its confusion and its rule of estimation."""
-    edges = shift_input.edges(reference.columns)
-    predicted = reference.probabilities.argmax(1)
-    confidence = reference.probabilities.max(1)
-    classes = reference.probabilities.shape[1]
-    return Prepared(
-        reference,
-        edges,
-        Binned(shift_input.codes(reference.columns, edges), predicted),
-        confidence,
-        shift_accuracy.rule(predicted == reference.labels, confidence),
-        metrics.confusion_matrix(reference.labels, predicted, classes),
     )
 
 
