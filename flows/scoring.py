@@ -89,7 +89,9 @@ def score(
     job = jobs.describe(paths, base, served, kind, rows)
     with Parts(output) as parts:
         if output.exists() and not overwrite:
-            return Summary(str(output), served.version, _same(output, job), 0, 0.0, there=True)
+            counts = _same(output, job)
+            parts.forget(job)
+            return Summary(str(output), served.version, counts, 0, 0.0, there=True)
         _say_lacks(served, say)
         resumed = _begin(parts, job, say)
         chunks = stream.read(paths, rows=min(_CHUNK, rows), skip=resumed, base=base)
@@ -127,10 +129,11 @@ def to_standard_output(
 def _scored(served: Served, chunks: Iterator[Chunk], progress: Progress) -> Iterator["pa.Table"]:
     """Yield the scores of each chunk in order: one core reads while the others answer."""
     from joblib import cpu_count
+    from threadpoolctl import threadpool_limits
 
     cores = cpu_count()
     waiting: deque[tuple[Chunk, Future[Answers]]] = deque()
-    pool = ThreadPoolExecutor(cores)
+    pool, one_core_a_thread = ThreadPoolExecutor(cores), threadpool_limits(1)
     try:
         for chunk in chunks:
             waiting.append((chunk, pool.submit(served.answer, chunk.images)))
@@ -140,6 +143,7 @@ def _scored(served: Served, chunks: Iterator[Chunk], progress: Progress) -> Iter
             yield _table(served, *waiting.popleft(), progress)
     finally:
         pool.shutdown(cancel_futures=True)
+        one_core_a_thread.restore_original_limits()
 
 
 def _table(

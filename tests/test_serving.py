@@ -24,17 +24,6 @@ def cached(version: str) -> Path:
     return toy.cache_file(ROOT, registry.get(ROOT, "digits", version).md5)
 
 
-@pytest.fixture(scope="session")
-def current(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a repository whose only version tells its members and classes."""
-    folder = tmp_path_factory.mktemp("current") / "repo"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-        toy.build(folder)
-        toy.enrol(folder, toy_ensemble.complete(classes=("nought", *"123456789")))
-    return folder
-
-
 def test_the_champion_serves_where_no_version_is_named(versions):
     served = serving.load()
     assert served.version == "v0.0.2"

@@ -10,7 +10,7 @@ CLASSES = tuple("0123456789")
 
 
 def graph(*strengths: float, classes: int = 10) -> bytes:
-    """Return the mean of members that read the lit row of an image, each surer than others.
+    """Return the mean of members that read `images` and `digits`, each surer than others.
 
     ``strengths`` are what a lit pixel adds to the logit of its class, one a member.
     """
@@ -25,6 +25,7 @@ def graph(*strengths: float, classes: int = 10) -> bytes:
         weights = np.zeros((28, 28, classes), np.float32)
         for digit in range(classes):
             weights[digit, :, digit] = strength
+            weights[10:, [14 - digit, 14 + digit], digit] = strength
         constants.append(numpy_helper.from_array(weights.reshape(784, classes), f"w{number}"))
         nodes += [
             helper.make_node("MatMul", ["flat", f"w{number}"], [f"logits{number}"]),
@@ -61,4 +62,12 @@ def images(*rows: int) -> np.ndarray:
     """Return one image a number, ``(n, 28, 28)`` uint8, with that row lit."""
     found = np.zeros((len(rows), 28, 28), np.uint8)
     found[np.arange(len(rows)), rows] = 255
+    return found
+
+
+def digits(*classes: int) -> np.ndarray:
+    """Return one image a class, ``(n, 28, 28)`` uint8, by MNIST's convention: lit columns."""
+    found = np.zeros((len(classes), 28, 28), np.uint8)
+    for image, digit in zip(found, classes, strict=True):
+        image[5:24, [14 - digit, 14 + digit]] = 255
     return found

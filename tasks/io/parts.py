@@ -49,6 +49,7 @@ class Parts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # Nothing that is worth being kept, unless nobody asked whose it is
         if not self.notes and (self._begun or not self._manifest.exists()):
             shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
@@ -89,6 +90,10 @@ class Parts:
         """Let ``join`` write the output, which appears whole, and remove the pieces."""
         files.write(self.output, join)
         self.notes = []
+
+    def forget(self, job: dict[str, Any]) -> None:
+        """Remove the pieces of ``job``, whose output is there, if any are left."""
+        self._begun = _read(self._manifest) == job
 
     def _finished(self) -> list[dict[str, Any]]:
         notes: list[dict[str, Any]] = []
