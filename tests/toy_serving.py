@@ -1,5 +1,6 @@
 """The toy pipeline as a clone that can be served: real flows, a stand-in for the monitor's eyes."""
 
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,17 +66,11 @@ def note_started(root, name, text):
     file.write_text(json.dumps(content))
 '''
 
-PARAMS = """
-monitor:
-  false_alarms: 0.005
-  resamples: 500
-  sample: 2000
-  keep: 20
-  settle: 0
-  examples: 12
-  cooldown: 24
-  notify: null
-"""
+
+def params() -> str:
+    """Return the section `monitor` of params.yaml as it is committed, without a wait."""
+    section = YAML(typ="safe").load(ROOT / "params.yaml")["monitor"]
+    return f"monitor: {json.dumps(section | {'settle': 0})}\n"
 
 
 def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -88,7 +83,7 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "flows" / module.name).symlink_to(module)
     (folder / "flows/monitoring.py").unlink(missing_ok=True)
     (folder / "flows/monitoring.py").write_text(MONITORING)
-    (folder / "params.yaml").write_text(toy_pipeline.PARAMS + PARAMS)
+    (folder / "params.yaml").write_text(toy_pipeline.PARAMS + params())
     shutil.copy(ROOT / "prefect.yaml", folder)
     return folder
 
