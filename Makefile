@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PROFILE ?=
+PORT ?= 4200
 INSIDE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 help: ## list the targets
@@ -12,6 +13,9 @@ run: .venv/installed ## run the whole pipeline; PROFILE=quick for a first look i
 
 repro: .venv/installed ## run it by plain `dvc repro`, one stage after the other
 	@$(INSIDE) dvc repro
+
+serve: .venv/installed ## Prefect's pages, schedules and events on loopback until Ctrl-C; PORT=4200
+	@$(INSIDE) exec python -m flows serve --port $(PORT)
 
 test: .venv/installed ## run the tests
 	@$(INSIDE) pytest --numprocesses 2 --dist loadfile
@@ -38,4 +42,4 @@ clean: ## remove the environment and what the stages wrote; cache, tags and moni
 		--no-deps --require-hashes -r requirements.lock
 	@touch $@
 
-.PHONY: help run repro test lint lock clean
+.PHONY: help run repro serve test lint lock clean

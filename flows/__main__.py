@@ -42,7 +42,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="first write the values of this profile of params.yaml into params.yaml",
     )
+    train.add_argument("--reason", metavar="TEXT", help="why, for those who ask later")
     train.set_defaults(command=_train)
+
+    text = "serve Prefect's pages, schedules and events of this clone, until Ctrl-C"
+    serve = commands.add_parser("serve", help=text, description=text)
+    serve.add_argument(
+        "--port",
+        metavar="NUMBER",
+        type=int,
+        default=4200,
+        help="on 127.0.0.1 (default: 4200); 0: any that is free",
+    )
+    serve.set_defaults(command=_serve)
 
     text = "say in words what would run now, and what has run since a commit, and why"
     explain = commands.add_parser("explain", help=text, description=text)
@@ -54,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.set_defaults(command=_explain)
     _add_scoring(commands)
+    _add_monitor(commands)
     _add_feedback(commands)
     _add_registry(commands)
     _add_example(commands)
@@ -86,6 +99,24 @@ def _add_scoring(commands: Any) -> None:
     predict.add_argument("--json", action="store_true", help="for machines, one line an image")
     predict.add_argument("--version", **version)
     predict.set_defaults(command=_predict)
+
+
+def _add_monitor(commands: Any) -> None:
+    text = "judge the batches that arrived in data/incoming, in order; alarms start a training"
+    monitor = commands.add_parser("monitor", help=text, description=text)
+    monitor.add_argument("names", metavar="NAME", nargs="*", help="only these batches")
+    monitor.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="a time (ISO 8601) or a batch: judge again all that arrived from then on",
+    )
+    monitor.add_argument(
+        "--train",
+        action="store_true",
+        help="without a Prefect server: run the training that an alarm starts, in this process",
+    )
+    monitor.add_argument("--fail-on-alarm", action="store_true", help="exit status 3 on an alarm")
+    monitor.set_defaults(command=_monitor)
 
 
 def _add_feedback(commands: Any) -> None:
@@ -156,7 +187,13 @@ def _add_force(parser: argparse.ArgumentParser, text: str) -> None:
 def _train(options: argparse.Namespace) -> int:
     from flows.run import train
 
-    return train(options.profile)
+    return train(options.profile, options.reason)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from flows.serve import serve
+
+    return serve(options.port)
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -175,6 +212,12 @@ def _predict(options: argparse.Namespace) -> int:
     from flows.predicting import predict
 
     return predict(options.paths, options.version, options.json)
+
+
+def _monitor(options: argparse.Namespace) -> int:
+    from flows.watch import monitor
+
+    return monitor(options.names, options.since, options.train, options.fail_on_alarm)
 
 
 def _feedback(options: argparse.Namespace) -> int:

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tasks.core import abstention, artifact, calibration, components, metrics, networks, training
+from tasks.core import (
+    abstention,
+    artifact,
+    calibration,
+    components,
+    metrics,
+    networks,
+    shift_reference,
+    training,
+)
 from tasks.io import (
     archives,
     dataset,
@@ -15,6 +24,7 @@ from tasks.io import (
     models,
     params,
     predictions,
+    reference,
 )
 from tasks.io.known_batch import KnownBatch
 from tasks.io.params import Section
@@ -40,6 +50,7 @@ class Ensemble(Section):
     max_risk: float = Field(gt=0, lt=1, description="wrong answers among those given, at most")
     risk_level: float = Field(gt=0.5, lt=1, description="how sure that bound has to be")
     known: int = Field(ge=1, le=1000, description="test images whose answers the artifact records")
+    reference: int = Field(ge=100, description="held-out images kept to compare new ones with")
 
 
 class Temperature(NamedTuple):
@@ -77,6 +88,7 @@ def main() -> None:
     said = _combined(parts, temperatures, test)
     predictions.save(models.ENSEMBLE, said)
     _write_embeddings(networks_of_members[0], parts[0].validation_rows, digits, section)
+    _write_reference(said, digits, section)
     print(f"{len(members)} members in one model; Keras and ONNX agree")
 
     chosen = _choose_threshold(said, digits.train_labels, section)
@@ -177,6 +189,22 @@ def _write_embeddings(
         validation=basis.project(held),
         test=basis.project(test),
     )
+
+
+def _write_reference(said: Predictions, digits: dataset.Digits, section: Ensemble) -> None:
+    """Write what the monitor compares new images with: see `tasks.core.shift_reference`."""
+    rows = said.validation_rows
+    held_out = shift_reference.build(
+        digits.train_images[rows],
+        rows=rows,
+        folds=digits.folds[rows],
+        labels=digits.train_labels[rows],
+        probabilities=said.validation,
+        member_folds=np.array(models.member_folds()),
+        size=section.reference,
+        rng=np.random.default_rng(params.seed()),
+    )
+    reference.save(reference.FILE, held_out)
 
 
 if __name__ == "__main__":
