@@ -161,6 +161,31 @@ def test_another_ending_is_refused_before_anything_is_read(folder):
     )
 
 
+def test_a_folder_is_no_output(folder):
+    (folder / "scores.csv").mkdir()
+    with pytest.raises(StageError) as caught:
+        scoring.score([folder / "digits.npy"], folder / "scores.csv")
+    assert (
+        str(caught.value) == f"{folder}/scores.csv: expected a place for a file; a folder is there"
+    )
+
+
+def test_a_full_disk_is_an_error_in_words_after_which_it_carries_on(folder, capsys, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    arguments = ["score", str(folder / "digits.npy"), "--output", str(folder / "s.csv")]
+    with monkeypatch.context() as patch:
+        patch.setattr(scores, "join", full)
+        assert main(arguments) == 1
+    assert capsys.readouterr().err == (
+        f"error: {folder}/s.csv cannot be written: [Errno 28] No space left on device. "
+        "Mend that, and the same command carries on\n"
+    )
+    assert main(arguments) == 0
+    assert "carries on after 4 rows of an earlier run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_the_same_job_again_has_nothing_to_do_and_says_so(folder, capsys, ending):
     arguments = ["score", str(folder / "digits.npy"), "--output", str(folder / f"s.{ending}")]
@@ -417,7 +442,7 @@ def test_a_duration_has_two_units_at_most(seconds, words):
     [("images.npy", "scores.parquet"), ("images-idx3-ubyte", "scores.csv")],
 )
 def test_memory_does_not_grow_with_the_images(current, tmp_path, source, output):
-    """Seven million take 282 MiB; `python -m tests.score_memory` measures that."""
+    """Seven million take 282 MiB; `tests/score_memory.py` measures that."""
     peaks = []
     for images in (100_000, 1_000_000):
         score_memory.write(tmp_path / source, images)
