@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from flows import scoring, scoring_progress
 from flows.__main__ import main
-from tasks.io import scores, serving
+from tasks.io import jobs, scores, serving
 from tasks.io.stage import StageError
 
 DIGITS = [1, 2, 0, 9]  # the model is sure of all but the nought
@@ -386,6 +386,13 @@ def test_standard_input_is_scored_and_never_taken_for_the_same_again(folder):
     ]
     assert statuses == [0, 1]
     assert pd.read_csv(folder / "s.csv").id.tolist() == ["-#0", "-#1", "-#2", "-#3"]
+
+
+def test_no_two_jobs_of_standard_input_are_equal(folder):
+    served = serving.load()
+    one, other = (jobs.describe(["-"], None, served, "csv", 8) for _ in range(2))
+    assert one != other
+    assert jobs.differences(one, other) == "other input"
 
 
 def test_an_unknown_version_is_refused(folder, capsys):
