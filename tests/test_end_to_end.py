@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,10 +114,10 @@ def _commit(clone: Path, message: str, *options: str) -> None:
     _call(clone, "git", "commit", "--quiet", "--message", message, *options, **IDENTITY)
 
 
-def _shrink(file: Path, source: str) -> None:
+def _shrink(file: Path, source: str, small: Mapping[str, object] = SMALL) -> None:
     yaml = YAML()
     content = yaml.load(file)
-    for key, value in {**SMALL, "data.source": source}.items():
+    for key, value in {**small, "data.source": source}.items():
         *parents, last = key.split(".")
         section: Any = content
         for parent in parents:

@@ -19,7 +19,7 @@ import pytest
 import toy_data
 
 from tasks import ingest
-from tasks.core import idx
+from tasks.core import fashion, idx
 from tasks.core import mnist as published
 from tasks.core.mnist import Mnist, check, from_pickle, unpickle
 from tasks.core.splits import Splits
@@ -596,6 +596,20 @@ def test_what_cannot_be_trained_on_is_refused(project: Mnist) -> None:
         named()
     with pytest.raises(StageError, match=r"data must be a source where there is a test_source"):
         named(source=None, test_source="set.npz")
+
+
+def test_fashion_mnist_has_the_names_that_its_files_do_not_tell(
+    project: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = project.train_labels, project.test_labels
+    monkeypatch.setattr(fashion, "SHA256", tuple(map(idx.digest, labels)))
+    write_npz(Path("set.npz"), project, x_test=toy_data.pictures(110, seed=5))
+    found = named()
+    told = about.read()
+    assert (told.name, told.is_mnist) == ("Fashion-MNIST", False)
+    assert told.classes == list(fashion.CLASSES)
+    drawn = pairs(project.train_images, project.train_labels)
+    assert pairs(found.train_images, found.train_labels) == drawn
 
 
 # Feedback.

@@ -61,20 +61,17 @@ class Drift(NamedTuple):
 
 def performance(current: Answers, reference: Answers, classes: Sequence[str]) -> str:
     """Return Evidently's page on a classifier's answers beside those of the reference."""
-    from evidently import DataDefinition, MulticlassClassification
+    from evidently import DataDefinition
     from evidently.presets import ClassificationPreset
 
-    names = list(classes)
-    target, predicted = _roles(classes)
-    roles = MulticlassClassification(
-        target=target, prediction_labels=predicted, prediction_probas=names
-    )
+    names = _without_marks(classes)
+    target, predicted = _roles(names)
     definition = DataDefinition(
-        classification=[roles],
+        classification=[_classification(names)],
         categorical_columns=[target, predicted],
         numerical_columns=names,
     )
-    tables = (answer_table(current, classes), answer_table(reference, classes))
+    tables = (answer_table(current, names), answer_table(reference, names))
     return _page(_run([ClassificationPreset()], *tables, definition))
 
 
@@ -83,7 +80,8 @@ def drift(current: View, reference: View, classes: Sequence[str], distances: Dis
     from evidently import DataDefinition
     from evidently.presets import DataDriftPreset
 
-    tables = (view_table(current, classes), view_table(reference, classes))
+    known = _without_marks(classes)
+    tables = (view_table(current, known), view_table(reference, known))
     numbers = [name for name in tables[0] if name != "predicted class"]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=["predicted class"])
     preset = DataDriftPreset(
@@ -110,6 +108,22 @@ def answer_table(answers: Answers, classes: Sequence[str]) -> "pd.DataFrame":
     target, predicted = _roles(classes)
     said = {target: names[answers.labels], predicted: names[answers.probabilities.argmax(1)]}
     return table.assign(**said)
+
+
+def _classification(names: list[str]) -> Any:
+    """Return what Evidently calls the columns; two classes are a thing of their own to it."""
+    from evidently import BinaryClassification, MulticlassClassification
+
+    target, predicted = _roles(names)
+    roles = {"target": target, "prediction_labels": predicted}
+    if len(names) > 2:
+        return MulticlassClassification(prediction_probas=names, **roles)
+    return BinaryClassification(prediction_probas=names[1], pos_label=names[1], **roles)
+
+
+def _without_marks(classes: Sequence[str]) -> list[str]:
+    """Return names that cannot end a script: Evidently puts them into one as they are."""
+    return [name.replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}") for name in classes]
 
 
 def _roles(classes: Sequence[str]) -> tuple[str, str]:

@@ -150,20 +150,27 @@ def _objections(lines: Sequence[Line], images: dict[int, np.ndarray], root: Path
                 faults.append((line.number, objection({}, "", line.label, told.classes)))
             continue
         (digest,) = hashes(images[line.number][None])
+        found = known.get(digest)
         why = objection(known, digest, line.label, told.classes)
-        if not why and digest in known:
-            why = f"there is nothing to correct: it is {known[digest].what}, with this very label"
+        if not why and found:
+            why = f"there is nothing to correct: it is {found.what}, with this very label"
+        elif why and found and found.label is not None and line.label in told.classes:
+            why += _way_on(found)
         if why:
-            faults.append((line.number, why + _way_on(known.get(digest))))
+            faults.append((line.number, why))
         else:
             known[digest] = Held(line.label, f"line {line.number}")
     return faults
 
 
-def _way_on(found: Held | None) -> str:
-    if found is None or not found.what.startswith("training image"):
+def _way_on(found: Held) -> str:
+    if found.what.startswith("line"):
         return ""
-    return "; labels of the data set are corrected in data/label_reviews.csv"
+    if found.what.startswith("training image"):
+        return "; labels of the data set are corrected in data/label_reviews.csv"
+    return (
+        "; delete that batch's .dvc file to take it back, or correct it in data/label_reviews.csv"
+    )
 
 
 def _known(root: Path) -> dict[str, Held]:
@@ -198,6 +205,7 @@ def _keep(root: Path, images: np.ndarray, said: list[Correction]) -> Accepted:
             name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest}"
             made.rename(place / name)
         try:
+            repo.scm_context.quiet = True  # what to commit is said by the caller
             repo.add(str(place / name))
         except BaseException:
             shutil.rmtree(place / name)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.core import splits
+from tasks.core import fashion, splits
 from tasks.core.classes import DIGITS
 from tasks.core.mnist import Mnist, check
 from tasks.core.splits import Part
@@ -57,6 +57,7 @@ def named(source: str, test_source: str | None, test_share: float) -> Source:
     if mnist := recognised(found):
         print(f"MNIST by data.source ({source}): SHA-256 as published")
         return as_mnist(mnist)
+    found = _with_names(found)
     train, test = _parts(found, f"params.yaml: data.source ({source})", test_share)
     counts = f"{len(found.classes)} classes, {len(train.ids)} training and {len(test.ids)} test"
     print(f"{found.name} by data.source ({source}): {counts} images")
@@ -78,6 +79,17 @@ def recognised(found: DataSet) -> Mnist | None:
     except ValueError:
         return None
     return mnist
+
+
+def _with_names(found: DataSet) -> DataSet:
+    """Return Fashion-MNIST with the names of its classes, anything else as it is."""
+    labels = (found.train_labels, found.test_labels or [])
+    if not fashion.is_published(*labels):
+        return found
+    names = dict(zip(DIGITS, fashion.CLASSES, strict=True))
+    train, test = ([names[label] for label in part] for part in labels)
+    found = found._replace(name="Fashion-MNIST", classes=fashion.CLASSES)
+    return found._replace(train_labels=train, test_labels=test)
 
 
 def _parts(found: DataSet, where: str, test_share: float) -> tuple[Part, Part]:
