@@ -184,7 +184,7 @@ def _begin(parts: Parts, job: dict[str, Any], say: Say) -> int:
 def _same(output: Path, job: dict[str, Any]) -> Counts:
     """Return what an output that is there came to, if it is this job's."""
     found = scores.remembered(output, job["format"])
-    if not found or not jobs.same(found["job"], job):
+    if not found or found["job"] != job:
         of = f", from {jobs.differences(found['job'], job)}" if found else ""
         raise StageError(
             f"{output}: expected a free place, or the result of this very job; a file is there "

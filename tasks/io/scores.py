@@ -55,11 +55,13 @@ def format_of(output: Path) -> Format:
     Raises
     ------
     StageError
-        If it names none.
+        If it names none, or a folder has that name.
     """
     endings: dict[str, Format] = {".parquet": "parquet", ".csv": "csv"}
     if output.suffix.lower() not in endings:
         raise StageError(f"{output}: expected an output that ends in .parquet or .csv")
+    if output.is_dir():
+        raise StageError(f"{output}: expected a place for a file; a folder is there")
     return endings[output.suffix.lower()]
 
 
