@@ -38,6 +38,14 @@ class View(NamedTuple):
     probabilities: np.ndarray
 
 
+class Columns(NamedTuple):
+    """Columns ``(n, c)`` of some images by their names, and probabilities ``(n, classes)``."""
+
+    values: np.ndarray
+    names: Sequence[str]
+    probabilities: np.ndarray
+
+
 class Distances(NamedTuple):
     """Which distance is taken, and from where on it counts as drift.
 
@@ -77,11 +85,23 @@ def performance(current: Answers, reference: Answers, classes: Sequence[str]) ->
 
 def drift(current: View, reference: View, classes: Sequence[str], distances: Distances) -> Drift:
     """Return Evidently's page on how far the current images are from the reference."""
+    known = _without_marks(classes)
+    return _drift(view_table(current, known), view_table(reference, known), distances)
+
+
+def column_drift(
+    current: Columns, reference: Columns, classes: Sequence[str], distances: Distances
+) -> Drift:
+    """Return the same page on columns that are known already."""
+    known = _without_marks(classes)
+    return _drift(_column_table(current, known), _column_table(reference, known), distances)
+
+
+def _drift(current: Any, reference: Any, distances: Distances) -> Drift:
     from evidently import DataDefinition
     from evidently.presets import DataDriftPreset
 
-    known = _without_marks(classes)
-    tables = (view_table(current, known), view_table(reference, known))
+    tables = (current, reference)
     numbers = [name for name in tables[0] if name != "predicted class"]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=["predicted class"])
     preset = DataDriftPreset(
@@ -138,10 +158,22 @@ def view_table(view: View, classes: Sequence[str]) -> "pd.DataFrame":
 
     parts = {f"image {name}": values for name, values in features(view.images).items()}
     parts |= {f"embedding {i + 1}": column for i, column in enumerate(view.components.T)}
-    parts["confidence"] = view.probabilities.max(1)
-    table = pd.DataFrame(parts).astype(float)
-    predicted = np.array(classes, dtype=object)[view.probabilities.argmax(1)]
-    return table.assign(**{"predicted class": predicted})
+    return _with_answers(pd.DataFrame(parts), view.probabilities, classes)
+
+
+def _column_table(columns: Columns, classes: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.DataFrame(columns.values, columns=list(columns.names))
+    return _with_answers(table, columns.probabilities, classes)
+
+
+def _with_answers(
+    table: "pd.DataFrame", probabilities: np.ndarray, classes: Sequence[str]
+) -> "pd.DataFrame":
+    predicted = np.array(classes, dtype=object)[probabilities.argmax(1)]
+    numbers = table.assign(confidence=probabilities.max(1)).astype(float)
+    return numbers.assign(**{"predicted class": predicted})
 
 
 def framed(page: str, title: str, banner: str) -> str:
