@@ -132,7 +132,8 @@ def _judge(root: Path, batch: Batch, against: Against, say: Say) -> Judged:
     report = _report(batch, seen, judgement, sample, against)
     files.write_json(part / monitoring.REPORT, report)
     shown = monitoring_pages.Shown(taken.images, taken.ids, sample, judgement)
-    monitoring_pages.write(root, part, report, shown, against.prepared.reference, answers)
+    held = against.prepared.reference
+    monitoring_pages.write(root, part, report, shown=shown, held=held, answers=answers)
     place = monitoring.publish(root, batch.name)
     monitoring.remember(root, _line(report))
     monitoring_pages.index(root)

@@ -35,6 +35,7 @@ def write(
     root: Path,
     folder: Path,
     report: dict[str, Any],
+    *,
     shown: Shown,
     held: Reference,
     answers: scores.Said,
