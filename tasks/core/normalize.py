@@ -18,6 +18,9 @@ CENTRE = 14.0
 
 _OFF_CENTRE = 0.53  # MNIST's farthest is 0.52
 _SHORTEST, _FULL = 19, 254
+_FAINT = 5  # grey levels that are no ink
+_FEW = 10  # pixels of a figure so small that each is a good part of it
+_PLACES = np.arange(BOX)
 _POSITIONS = np.arange(SIDE, dtype=np.float32)
 _SUMS = np.stack([np.ones(784), np.repeat(_POSITIONS, SIDE), np.tile(_POSITIONS, SIDE)], axis=1)
 _SUMS = _SUMS.astype(np.float32)
@@ -62,32 +65,54 @@ def normalize(image: np.ndarray) -> np.ndarray:
     """
     if follows_convention(image[None])[0]:
         return image.copy()
+    return bring(image)
+
+
+def bring(image: np.ndarray) -> np.ndarray:
+    """Do what `normalize` does, with an image that is known not to meet the convention yet."""
     return _placed(_resized(ink.separate(image)))
 
 
 def _resized(figure: np.ndarray) -> np.ndarray:
     """Return ink ``(h, w)`` uint8, cut to its box, with a longer side of 20; proportions kept."""
+    longest = max(figure.shape)
+    if not _SHORTEST <= longest <= BOX:
+        # Few pixels are cut where they hold ink: half of one is paper, beyond the edge.
+        figure = _scaled_to_box(figure, 0.5 if longest <= _FEW else 0.0)
+    figure = _full_ink(figure)
+    return figure if max(figure.shape) >= _SHORTEST else _resized(_scaled_to_box(figure, 0.0))
+
+
+def _scaled_to_box(figure: np.ndarray, margin: float) -> np.ndarray:
+    """Resample the figure and ``margin`` pixels of paper around it to a longer side of 20."""
     from PIL import Image
 
+    paper = int(margin > 0)
     height, width = figure.shape
-    scale = BOX / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    picture = Image.fromarray(figure)
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
-    return ink.stretched(np.asarray(picture))
+    scale = BOX / (max(height, width) + 2 * margin)
+    size = (max(1, round((side + 2 * margin) * scale)) for side in (width, height))
+    start = paper - margin
+    box = (start, start, start + width + 2 * margin, start + height + 2 * margin)
+    picture = Image.fromarray(np.pad(figure, paper))
+    return np.asarray(picture.resize(tuple(size), Image.Resampling.BICUBIC, box))
+
+
+def _full_ink(figure: np.ndarray) -> np.ndarray:
+    """Return the figure with its strongest ink at 255 and without the faintest, in its box."""
+    full = np.rint(figure * (255 / figure.max())).astype(np.uint8)
+    full[full <= _FAINT] = 0
+    return full[ink.box(full > 0)]
 
 
 def _placed(figure: np.ndarray) -> np.ndarray:
     """Return the figure on 28x28, shifted by whole pixels until its centre of mass is central."""
-    total = figure.sum(dtype=np.int64)
+    profiles = figure.sum(axis=1, dtype=np.int64), figure.sum(axis=0, dtype=np.int64)
+    total = profiles[0].sum()
+    top, left = (
+        min(max(round(CENTRE - (profile @ _PLACES[: len(profile)]) / total), 0), SIDE - len(profile))
+        for profile in profiles
+    )
     image = np.zeros((SIDE, SIDE), np.uint8)
-    corner = []
-    for axis, length in enumerate(figure.shape):
-        profile = figure.sum(axis=1 - axis, dtype=np.int64)
-        centre = (profile @ np.arange(length)) / total
-        corner.append(min(max(round(CENTRE - centre), 0), SIDE - length))
-    top, left = corner
     image[top : top + figure.shape[0], left : left + figure.shape[1]] = figure
     return image
 

@@ -22,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 from tasks.io.stage import StageError
 
 FILE = Path("params.yaml")
-SHARED = ("seed", "data", "profiles")
+SHARED = ("seed", "data", "monitor", "profiles")
 """What stands in the file beside one section for each stage."""
 
 

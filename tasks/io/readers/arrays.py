@@ -68,7 +68,7 @@ def paired(entries: list[str]) -> dict[str, tuple[str, str | None]]:
     FormatError
         If none is known to be images.
     """
-    images, labels = {}, {}
+    images, labels = dict[str, str](), dict[str, str]()
     for entry in entries:
         words = [word for word in re.split(r"[_\W]+", entry.lower()) if word]
         split = next((word for word in words if word in ("train", "test", "val")), "")

@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tasks.io.readers import arrays, idxs, pictures
+from tasks.io.readers import arrays, idxs, mats, pictures, tables
 from tasks.io.readers.rows import FormatError, Part
 
 PICTURE = "picture"
@@ -12,8 +12,29 @@ READERS: dict[str, Callable[[Path], list[Part]]] = {
     "npy": arrays.npy,
     "npz": arrays.npz,
     "idx": idxs.idx,
+    "mat": mats.mat,
+    "csv": tables.comma_separated,
+    "parquet": tables.parquet,
 }
 KNOWN = "npy, npz, IDX, mat, csv, Parquet, PNG, JPEG"
+_MARKS = {
+    b"\x93NUMPY": "npy",
+    b"PK\3\4": "npz",
+    b"PAR1": "parquet",
+    b"MATLAB": "mat",
+    b"\x89PNG": PICTURE,
+    b"\xff\xd8": PICTURE,
+    **{bytes((0, 0, 8, dimensions)): "idx" for dimensions in range(1, 5)},
+}
+_SUFFIXES = {
+    ".npy": "npy",
+    ".npz": "npz",
+    ".mat": "mat",
+    ".csv": "csv",
+    ".tra": "csv",  # UCI's optical digits
+    ".tes": "csv",
+    ".parquet": "parquet",
+}
 
 
 def kind(path: Path) -> str | None:
@@ -21,30 +42,23 @@ def kind(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if suffix in pictures.SUFFIXES:
         return PICTURE
-    if suffix[1:] in ("npy", "npz"):
-        return suffix[1:]
-    return _sniffed(path)
+    if path.name.lower().endswith(".csv.gz"):
+        return "csv"
+    return _SUFFIXES.get(suffix) or sniffed(path)
 
 
-def _sniffed(path: Path) -> str | None:
+def sniffed(path: Path) -> str | None:
+    """Return the format by the first bytes alone; text is not told apart."""
     with path.open("rb") as file:
         start = file.read(8)
-    if start[:6] == b"\x93NUMPY":
-        return "npy"
     if start[:2] == b"\x1f\x8b":
         with idxs.opened(path) as file:
-            start = file.read(4)
-    if start[:3] == b"\0\0\x08" and start[3:4] in b"\1\2\3\4":
-        return "idx"
-    if start[:4] == b"PK\3\4":
-        return "npz"
-    if start[:4] == b"\x89PNG" or start[:2] == b"\xff\xd8":
-        return PICTURE
-    return None
+            start = file.read(8)
+    return next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
 
 
-def parts(path: Path) -> list[Part]:
-    """Return what a file with rows holds.
+def parts(path: Path, format_: str | None = None) -> list[Part]:
+    """Return what a file with rows holds, of the given format or of the one that it seems to have.
 
     Raises
     ------
@@ -52,7 +66,7 @@ def parts(path: Path) -> list[Part]:
         If its format is none that is known, or it is damaged.
     """
     try:
-        name = kind(path)
+        name = format_ or kind(path)
         if name not in READERS:
             raise FormatError(f"expected {KNOWN}; got another format")
         return READERS[name](path)

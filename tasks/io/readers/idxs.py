@@ -73,11 +73,10 @@ def labels_beside(path: Path) -> Path | None:
     """Return the IDX file of labels that belongs to one of images, by its name."""
     stem = path.name.removesuffix(".gz").replace("images", "labels")
     stem = re.sub(r"idx\d", "idx1", stem)
-    for name in (stem, f"{stem}.gz"):
-        if name.removesuffix(".gz") != path.name.removesuffix(".gz"):
-            if (partner := path.with_name(name)).is_file():
-                return partner
-    return None
+    if stem == path.name.removesuffix(".gz"):
+        return None
+    partners = (path.with_name(name) for name in (stem, f"{stem}.gz"))
+    return next((partner for partner in partners if partner.is_file()), None)
 
 
 def _labels(path: Path, images: int) -> np.ndarray | None:

@@ -37,7 +37,7 @@ class Part(NamedTuple):
     """
 
     split: str  # "train", "test" …; "" where the file knows none
-    count: int | None  # None: not known without reading it all
+    size: int | None  # rows; None: not known without reading it all
     labelled: bool
     blocks: Callable[[int, int], Iterator[Block]]
 
@@ -55,7 +55,8 @@ def whole(images: np.ndarray, labels: np.ndarray | None, split: str = "") -> Par
 def block(images: np.ndarray, labels: np.ndarray | None, start: int) -> Block:
     """Return images as a block without faults; ``start`` is the first one's row in ``labels``."""
     count = len(images)
-    texts = names(labels[start : start + count]) if labels is not None else [None] * count
+    nothing: list[str | None] = [None] * count
+    texts = nothing if labels is None else names(labels[start : start + count])
     return Block(images, texts, [None] * count)
 
 

@@ -60,7 +60,7 @@ def pick(id: str, base: Path | None = None) -> np.ndarray:  # noqa: A002  # it i
         block = _pictures([File(place, formats.PICTURE)])
     else:
         block = _row(id, base)
-    image, fault = _normalised(block)[0][0], block.faults[0]
+    image, fault = normalised(block)[0][0], block.faults[0]
     if fault is not None:
         raise StageError(f"{id}: {fault}")
     return image
@@ -90,7 +90,7 @@ def count(paths: Sequence[str | Path], base: Path | None = None) -> int | None:
             total += 1
             continue
         try:
-            counts = [part.count for part in formats.parts(file.path)]
+            counts = [part.size for part in formats.parts(file.path, file.kind)]
         except FormatError:
             counts = [1]
         if None in counts:
@@ -108,7 +108,7 @@ def _pieces(
             skipped = len(list(itertools.islice(group, skip)))
             skip -= skipped
             while batch := list(itertools.islice(group, rows)):
-                yield [_name(file.path, base) for file in batch], _pictures(batch)
+                yield [_name(file, base) for file in batch], _pictures(batch)
             continue
         for file in group:
             for ids, block, passed in _container(file, rows, skip, base):
@@ -121,15 +121,15 @@ def _container(
     file: File, rows: int, skip: int, base: Path | None
 ) -> Iterator[tuple[list[str], Block, int]]:
     """Yield ids, blocks, and how many rows were skipped for each."""
-    name = _name(file.path, base)
+    name = _name(file, base)
     try:
-        parts = formats.parts(file.path)
+        parts = formats.parts(file.path, file.kind)
     except FormatError as error:
         yield ([], _fault(""), 1) if skip else ([name], _fault(str(error)), 0)
         return
     for part in parts:
         prefix = f"{name}#{part.split}/" if part.split else f"{name}#"
-        passed = min(skip, part.count) if part.count is not None else 0
+        passed = min(skip, _size(part, skip, rows))
         skip -= passed
         yield [], _fault(""), passed
         at = passed
@@ -140,6 +140,15 @@ def _container(
                 at += size
         except FormatError as error:
             yield [f"{prefix}{at}"], _fault(str(error)), 0
+
+
+def _size(part: Part, skip: int, rows: int) -> int:
+    """Return how many rows a part has, or ``skip`` where it surely has more."""
+    if part.size is not None:
+        return part.size
+    if not skip or next(part.blocks(skip, 1), None):
+        return skip
+    return sum(len(block.faults) for block in part.blocks(0, rows))
 
 
 def _pictures(files: Sequence[File]) -> Block:
@@ -158,14 +167,17 @@ def _fault(reason: str) -> Block:
     return Block([np.zeros((1, 1), np.uint8)], [None], [reason])
 
 
-def _name(path: Path, base: Path | None) -> str:
+def _name(file: File, base: Path | None) -> str:
+    if file.shown is not None:
+        return file.shown
+    path = file.path
     if base is not None and path.is_relative_to(base):
         path = path.relative_to(base)
     return path.as_posix()
 
 
-def _normalised(block: Block) -> tuple[np.ndarray, list[str | None]]:
-    """Return the block's images by the convention, and its faults with those found now."""
+def normalised(block: Block) -> tuple[np.ndarray, list[str | None]]:
+    """Return a block's images by the convention, and its faults with those found now."""
     faults = list(block.faults)
     images = np.zeros((len(faults), SIDE, SIDE), np.uint8)
     ready = np.zeros(len(faults), bool)
@@ -190,7 +202,7 @@ def _regrouped(pieces: Iterator[tuple[list[str], Block]], rows: int) -> Iterator
     faults: list[str | None] = []
     images: list[np.ndarray] = []
     for names, block in pieces:
-        found, reasons = _normalised(block)
+        found, reasons = normalised(block)
         ids += names
         labels += block.labels
         faults += reasons
