@@ -109,7 +109,9 @@ def _placed(figure: np.ndarray) -> np.ndarray:
     profiles = figure.sum(axis=1, dtype=np.int64), figure.sum(axis=0, dtype=np.int64)
     total = profiles[0].sum()
     top, left = (
-        min(max(round(CENTRE - (profile @ _PLACES[: len(profile)]) / total), 0), SIDE - len(profile))
+        min(
+            max(round(CENTRE - (profile @ _PLACES[: len(profile)]) / total), 0), SIDE - len(profile)
+        )
         for profile in profiles
     )
     image = np.zeros((SIDE, SIDE), np.uint8)
