@@ -70,7 +70,16 @@ def normalize(image: np.ndarray) -> np.ndarray:
 
 def bring(image: np.ndarray) -> np.ndarray:
     """Do what `normalize` does, with an image that is known not to meet the convention yet."""
-    return _placed(_resized(ink.separate(image)))
+    image = _placed(_resized(ink.separate(image)))
+    # A shape whose centre of mass cannot be central (a blot at the end of a line) has to settle.
+    for _ in range(8):
+        if follows_convention(image[None])[0]:
+            break
+        again = _placed(_resized(ink.separate(image)))
+        if np.array_equal(again, image):
+            break
+        image = again
+    return image
 
 
 def _resized(figure: np.ndarray) -> np.ndarray:
@@ -109,7 +118,9 @@ def _placed(figure: np.ndarray) -> np.ndarray:
     profiles = figure.sum(axis=1, dtype=np.int64), figure.sum(axis=0, dtype=np.int64)
     total = profiles[0].sum()
     top, left = (
-        min(max(round(CENTRE - (profile @ _PLACES[: len(profile)]) / total), 0), SIDE - len(profile))
+        min(
+            max(round(CENTRE - (profile @ _PLACES[: len(profile)]) / total), 0), SIDE - len(profile)
+        )
         for profile in profiles
     )
     image = np.zeros((SIDE, SIDE), np.uint8)
