@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 # Nothing heavy at the top: `--help` answers before any library is loaded. Each command
@@ -41,7 +42,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="first write the values of this profile of params.yaml into params.yaml",
     )
+    train.add_argument("--reason", metavar="TEXT", help="why, for those who ask later")
     train.set_defaults(command=_train)
+
+    text = "serve Prefect's pages, schedules and events of this clone, until Ctrl-C"
+    serve = commands.add_parser("serve", help=text, description=text)
+    serve.add_argument(
+        "--port",
+        metavar="NUMBER",
+        type=int,
+        default=4200,
+        help="on 127.0.0.1 (default: 4200); 0: any that is free",
+    )
+    serve.set_defaults(command=_serve)
 
     text = "say in words what would run now, and what has run since a commit, and why"
     explain = commands.add_parser("explain", help=text, description=text)
@@ -52,8 +65,85 @@ def _parser() -> argparse.ArgumentParser:
         help="the commit, branch or tag to compare dvc.lock with (HEAD if none is named)",
     )
     explain.set_defaults(command=_explain)
+    _add_scoring(commands)
+    _add_monitor(commands)
+    _add_feedback(commands)
     _add_registry(commands)
+    _add_example(commands)
     return parser
+
+
+def _add_scoring(commands: Any) -> None:
+    version = {"metavar": "VERSION", "help": "such as v0.0.2; the champion if none is named"}
+    text = "score images in bulk: a table of answers, Parquet or CSV"
+    score = commands.add_parser("score", help=text, description=text)
+    score.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="files of any format, folders, globs; - is standard input",
+    )
+    score.add_argument(
+        "--output",
+        metavar="FILE",
+        default="scores.parquet",
+        help="ends in .parquet or .csv; - prints CSV (default: scores.parquet)",
+    )
+    score.add_argument("--overwrite", action="store_true", help="replace an output of another job")
+    score.add_argument("--version", **version)
+    score.set_defaults(command=_score)
+
+    text = "answer single images"
+    predict = commands.add_parser("predict", help=text, description=text)
+    predict.add_argument("paths", metavar="IMAGE", nargs="+", help="any file that `score` reads")
+    predict.add_argument("--json", action="store_true", help="for machines, one line an image")
+    predict.add_argument("--version", **version)
+    predict.set_defaults(command=_predict)
+
+
+def _add_monitor(commands: Any) -> None:
+    text = "judge the batches that arrived in data/incoming, in order; alarms start a training"
+    monitor = commands.add_parser("monitor", help=text, description=text)
+    monitor.add_argument("names", metavar="NAME", nargs="*", help="only these batches")
+    monitor.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="a time (ISO 8601) or a batch: judge again all that arrived from then on",
+    )
+    monitor.add_argument(
+        "--train",
+        action="store_true",
+        help="without a Prefect server: run the training that an alarm starts, in this process",
+    )
+    monitor.add_argument("--fail-on-alarm", action="store_true", help="exit status 3 on an alarm")
+    monitor.set_defaults(command=_monitor)
+
+
+def _add_feedback(commands: Any) -> None:
+    text = "take corrected labels into the training data, once every line of them is checked"
+    feedback = commands.add_parser("feedback", help=text, description=text)
+    feedback.add_argument(
+        "file", metavar="FILE.csv", type=Path, help="CSV with id (or file), label, who; why"
+    )
+    feedback.set_defaults(command=_feedback)
+
+
+def _add_example(commands: Any) -> None:
+    text = "write a batch of digits to try things with: photographs, or damaged in a known way"
+    example = commands.add_parser("example", help=text, description=text)
+    example.add_argument(
+        "kind", metavar="KIND", help="photographs, digits, or a kind of damage, such as blur"
+    )
+    example.add_argument("folder", metavar="FOLDER", help="a new folder for the pictures")
+    example.add_argument("--images", metavar="N", type=int, default=500, help="how many (500)")
+    example.add_argument(
+        "--severity", type=int, choices=(1, 2, 3), default=2, help="of the damage: 1, 2 or 3 (2)"
+    )
+    example.add_argument("--seed", metavar="N", type=int, default=0, help="another draw (0)")
+    example.add_argument(
+        "--truth", metavar="FILE", help="a csv for the labels, as `feedback` takes them"
+    )
+    example.set_defaults(command=_example)
 
 
 def _add_registry(commands: Any) -> None:
@@ -97,13 +187,50 @@ def _add_force(parser: argparse.ArgumentParser, text: str) -> None:
 def _train(options: argparse.Namespace) -> int:
     from flows.run import train
 
-    return train(options.profile)
+    return train(options.profile, options.reason)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from flows.serve import serve
+
+    return serve(options.port)
 
 
 def _explain(options: argparse.Namespace) -> int:
     from flows.explain import explain
 
     return explain(options.rev)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from flows.scoring_words import run
+
+    return run(options.paths, options.output, options.version, options.overwrite)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from flows.predicting import predict
+
+    return predict(options.paths, options.version, options.json)
+
+
+def _monitor(options: argparse.Namespace) -> int:
+    from flows.watch import monitor
+
+    return monitor(options.names, options.since, options.train, options.fail_on_alarm)
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from flows.feedback import feedback
+
+    return feedback(options.file)
+
+
+def _example(options: argparse.Namespace) -> int:
+    from flows.example import Wanted, example
+
+    wanted = Wanted(options.kind, options.images, options.severity, options.seed)
+    return example(Path(options.folder), wanted, Path(options.truth) if options.truth else None)
 
 
 def _promote(options: argparse.Namespace) -> int:

@@ -103,7 +103,7 @@ def _reasons(repo: Any, stages: graph.Graph, lines: Lines) -> dict[str, Reasons]
         except LockError:
             return BUSY
 
-    return {stage.addressing: reasons(stage) for stage in repo.index.stages}
+    return {stage.addressing: reasons(stage) for stage in repo.index.stages if stage.cmd}
 
 
 def _outdated(

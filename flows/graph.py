@@ -67,6 +67,8 @@ def _quiet() -> None:
 def read(repo: Any) -> Graph:
     """Return the graph of ``repo`` in the order of ``dvc.yaml``.
 
+    What `dvc add` took is no stage of it: there is nothing to run. See `take_changes`.
+
     Raises
     ------
     StageError
@@ -82,11 +84,12 @@ def read(repo: Any) -> Graph:
     place = {stage: number for number, stage in enumerate(stages)}
     # DVC's edges lead from the consumer to its producer.
     order = lexicographical_topological_sort(graph.reverse(copy=False), key=place.__getitem__)
-    return {stage.addressing: _stage(stage, graph) for stage in order}
+    return {stage.addressing: _stage(stage, graph) for stage in order if stage.cmd}
 
 
 def _stage(stage: Any, graph: Any) -> Stage:
-    upstream = sorted(graph.successors(stage), key=lambda other: other.addressing)
+    stages = (other for other in graph.successors(stage) if other.cmd)
+    upstream = sorted(stages, key=lambda other: other.addressing)
     return Stage(
         name=stage.addressing,
         upstream=tuple(other.addressing for other in upstream),
@@ -97,11 +100,10 @@ def _stage(stage: Any, graph: Any) -> Stage:
 
 
 def _makers(dep: Any, upstream: list[Any]) -> tuple[str, ...]:
-    # What `dvc add` took is made by no command.
     return tuple(
         stage.addressing
         for stage in upstream
-        if stage.cmd and any(_overlap(dep.fs_path, out.fs_path) for out in stage.outs)
+        if any(_overlap(dep.fs_path, out.fs_path) for out in stage.outs)
     )
 
 
@@ -129,6 +131,23 @@ def is_unchanged(repo: Any) -> bool:
             return not any(stage.changed() for stage in repo.index.stages)
     except DvcException:  # such as files in use: the run will wait for them, or say it
         return False
+
+
+def take_changes(repo: Any) -> list[str]:
+    """Let DVC note what was changed by hand in files that `dvc add` took; a line each.
+
+    So does `dvc repro`. What is missing is left to the stage that needs it.
+    """
+    from dvc.repo import lock_repo
+
+    with lock_repo(repo):
+        added = [stage for stage in repo.index.stages if not stage.cmd]
+        changed = [stage for stage in added if stage.outs[0].exists and stage.changed()]
+    for stage in changed:
+        repo.reproduce([stage.addressing], single_item=True)
+    return [
+        f"{stage.outs[0]} was changed by hand: {stage.relpath} says so now" for stage in changed
+    ]
 
 
 def prune(graph: Graph, root: Path) -> list[str]:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flows import execute, graph, profiles, server, settings, verdict
+from flows import execute, graph, occasions, profiles, server, settings, verdict
 from flows.execute import CACHED, Outcome
 from tasks.io import params
 from tasks.io.stage import StageError
 
 
-def train(profile_name: str | None = None) -> int:
+def train(profile_name: str | None = None, reason: str | None = None) -> int:
     """Run the pipeline and print the verdict; return the exit status."""
     start = time.monotonic()
     for name in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
@@ -24,7 +24,9 @@ def train(profile_name: str | None = None) -> int:
         root, stages = Path(repo.root_dir), graph.read(repo)
         params.check_keys(params.load(), (stage.group for stage in stages.values()))
         outcomes = _all_cached(repo, stages, root)
-    outcomes = outcomes or _flow(root)
+    if outcomes:
+        occasions.note(verdict.collect(outcomes, root), reason, root)
+    outcomes = outcomes or _flow(root, reason)
     verdict.show(verdict.collect(outcomes, root, time.monotonic() - start))
     return 0 if verdict.is_well(outcomes) else 1
 
@@ -39,11 +41,11 @@ def _all_cached(repo: object, stages: graph.Graph, root: Path) -> list[Outcome]:
     return [Outcome(name, CACHED) for name in stages]
 
 
-def _flow(root: Path) -> list[Outcome]:
+def _flow(root: Path, reason: str | None) -> list[Outcome]:
     if settings.has_server():
-        return _reach(_run_flow)
+        return _reach(lambda: _run_flow(reason))
     print("starting Prefect's own server for this run, as PREFECT_API_URL is not set", flush=True)
-    return _run_flow(server.start(execute.folder(root) / "server.log"))
+    return _run_flow(reason, server.start(execute.folder(root) / "server.log"))
 
 
 def _reach(run: Callable[[], list[Outcome]]) -> list[Outcome]:
@@ -58,7 +60,7 @@ def _reach(run: Callable[[], list[Outcome]]) -> list[Outcome]:
         ) from None
 
 
-def _run_flow(wait: Callable[[], None] = lambda: None) -> list[Outcome]:
+def _run_flow(reason: str | None, wait: Callable[[], None] = lambda: None) -> list[Outcome]:
     # Importing Prefect takes 2 s: beside the start of the server, where there is one.
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
@@ -67,7 +69,7 @@ def _run_flow(wait: Callable[[], None] = lambda: None) -> list[Outcome]:
     wait()
     # A heartbeat is for a run that nobody watches; joining its thread costs 1 s at the end.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        state = flow(return_state=True)
+        state = flow(reason=reason, return_state=True)
     outcomes: Any = state.result(raise_on_failure=False)
     if isinstance(outcomes, Exception):  # a defect: the flow did not even come to its stages
         raise outcomes

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from tasks.io.stage import StageError
 
@@ -31,12 +31,12 @@ def start(log: Path) -> Callable[[], None]:
     StageError
         By the function, if the server does not answer; with the path of its log.
     """
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     process = _start(port, log)
     atexit.register(_end, process)
     os.environ["PREFECT_API_URL"] = url
-    return lambda: _wait(process, url, log)
+    return lambda: wait(process, url, log)
 
 
 def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
@@ -64,10 +64,19 @@ def _command(port: int) -> list[str]:
     return [*command, "--port", str(port)]
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Wait until the server at ``url`` answers.
+
+    Raises
+    ------
+    StageError
+        If it ends, or does not answer in time; with the path of its log.
+    """
+    direct = build_opener(ProxyHandler({}))  # a proxy cannot reach this machine's loopback
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
-        with suppress(URLError, ConnectionError, TimeoutError), urlopen(f"{url}/health", timeout=5):
+        with suppress(URLError, ConnectionError, TimeoutError):
+            direct.open(f"{url}/health", timeout=5).close()
             return
         time.sleep(0.1)
     how = "gave no answer" if process.poll() is None else f"ended with {process.returncode}"
@@ -84,7 +93,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

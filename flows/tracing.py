@@ -57,8 +57,9 @@ def _answer(version: Version, name: str, row: int) -> Link:
     image = np.load(io.BytesIO(images), allow_pickle=False)[row : row + 1]
     answer = archives.probabilities(archives.load_onnx(model), image)[0]
     says = f"test image {row}, labelled {recorded['actual']}: recorded {_words(recorded)}"
-    again = f"{answer.argmax()} at {100 * answer.max():.2f} %"
-    if recorded["predicted"] == str(answer.argmax()) and _is_near(recorded, answer):
+    said = commits.classes(ROOT, version.commit)[answer.argmax()]
+    again = f"{said} at {100 * answer.max():.2f} %"
+    if recorded["predicted"] == said and _is_near(recorded, answer):
         return Link("answer", f"{says}, again {again}", 1)
     return Link("answer", says, 0, faults=(Fault("the same artifact, asked again", again),))
 

@@ -5,19 +5,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
+from textwrap import shorten
 from threading import Event
 from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import execute, graph, profiles, publish, settings, verdict
+from flows import execute, graph, occasions, profiles, publish, settings, verdict
 from flows.execute import Outcome
 from flows.order import Schedule
 from flows.slots import slots
+
+NAME = 80
+"""Characters of a run's name at most."""
 
 LOCK_RETRIES = 5
 RETRY_SECONDS = 5
@@ -25,25 +30,39 @@ RETRY_SECONDS = 5
 RUNNER: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=os.cpu_count())
 
 
-@flow(name="train", task_runner=RUNNER)  # type: ignore[arg-type]  # TaskRunner is invariant
-def train(profile_name: str | None = None) -> State:
+def _run_name() -> str:
+    """Return the reason in short, where there is one: Prefect lists runs by name."""
+    reason = flow_run.parameters.get("reason")
+    return (
+        shorten(f"{flow_run.name}: {reason}", NAME, placeholder=" …") if reason else flow_run.name
+    )
+
+
+@flow(name="train", task_runner=RUNNER, flow_run_name=_run_name)  # type: ignore[arg-type]  # TaskRunner is invariant
+def train(profile_name: str | None = None, reason: str | None = None) -> State:
     """Bring every stage of ``dvc.yaml`` up to date, side by side where its graph allows.
 
     ``profile_name``: first write that profile's values into ``params.yaml``.
+    ``reason``: why it runs, for those who ask later.
     The state's data: one `Outcome` a stage, in the order of the graph.
     """
     say = get_run_logger().info
+    if reason:
+        say(f"reason: {reason}")
     for line in profiles.use(profile_name) if profile_name else []:
         say(line)
     with graph.open_repo() as repo:
         root, stages = Path(repo.root_dir), graph.read(repo)
-    for line in graph.prune(stages, root):
+        taken = graph.take_changes(repo)
+    for line in [*taken, *graph.prune(stages, root)]:
         say(line)
     settings.filter_logs()
     with execute.caught_output(root):
         outcomes = list(_Run(stages, root).all().values())
     execute.keep_durations(root, outcomes)
-    publish.artifacts(verdict.collect(outcomes, root))
+    said = verdict.collect(outcomes, root)
+    occasions.note(said, reason, root)
+    publish.artifacts(said, reason)
     return _state(outcomes)
 
 
@@ -119,6 +138,8 @@ class _Run:
         say = self._unless_interrupted(get_run_logger().info)
         before = self._outcomes[name].seconds
         outcome = execute.run(self._stages[name], self._root, say)
+        if self._interrupted.is_set():
+            return Outcome(name, execute.NOT_RUN)  # it was ended: not to be tried again
         self._outcomes[name] = replace(outcome, seconds=before + outcome.seconds)
         done = sum(outcome.state != execute.NOT_RUN for outcome in self._outcomes.values())
         say(f"{outcome.state}, {outcome.seconds:.1f} s; {done} of {len(self._stages)} stages done")

@@ -73,7 +73,7 @@ class Rnn(Section):
 
 
 class Notebook(Section):
-    """The source document's own network, 784-128-10."""
+    """The source document's own network, 784-128-10 for ten classes."""
 
     units: int = Field(ge=1)
     epochs: int = Field(ge=1)
@@ -166,9 +166,15 @@ def _try(classifier: Any, pixels: np.ndarray, labels: np.ndarray, held_out: np.n
     classifier.fit(pixels[~held_out], labels[~held_out])
     if hasattr(classifier, "predict_proba"):
         return Trial(rows, classifier.predict_proba(pixels[rows]))
-    scores = calibration.softmax(classifier.decision_function(pixels[rows]))
+    scores = calibration.softmax(_decision_values(classifier, pixels[rows]))
     temperature = calibration.fit_temperature(labels[rows], scores)
     return Trial(rows, calibration.scale(scores, temperature), temperature)
+
+
+def _decision_values(classifier: Any, pixels: np.ndarray) -> np.ndarray:
+    """Return ``(n, classes)``; of two classes scikit-learn gives the second's alone."""
+    values = classifier.decision_function(pixels)
+    return np.stack([-values, values], axis=1) if values.ndim == 1 else values
 
 
 def _grow(pipeline: Any, pixels: np.ndarray, labels: np.ndarray) -> None:
@@ -282,9 +288,8 @@ def _train_rnn(
     watched: np.ndarray,
     report: Callable[[training.Epoch], None],
 ) -> Any:
-    model = networks.recurrent(
-        settings.units, settings.rows, params.data().scaling, settings.dropout
-    )
+    scaling, classes = params.data().scaling, len(digits.classes)
+    model = networks.recurrent(settings.units, settings.rows, scaling, settings.dropout, classes)
     training.fit(
         networks.logits_of(model),
         digits.train_images[rows],
@@ -302,7 +307,7 @@ def _fit_notebook(
     settings: Notebook, section: Baseline, digits: dataset.Digits, folder: Path
 ) -> Predictions:
     _start_keras(params.seed())
-    model = networks.notebook(settings.units, params.data().scaling)
+    model = networks.notebook(settings.units, params.data().scaling, len(digits.classes))
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     start = time.monotonic()
     with Epochs(folder, settings.epochs) as epochs:

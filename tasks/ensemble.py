@@ -5,8 +5,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from tasks.core import abstention, calibration, components, metrics, networks, training
-from tasks.io import archives, dataset, files, known_batch, models, params, predictions
+from tasks.core import (
+    abstention,
+    artifact,
+    calibration,
+    components,
+    metrics,
+    networks,
+    shift_reference,
+    training,
+)
+from tasks.io import (
+    archives,
+    dataset,
+    files,
+    known_batch,
+    membership,
+    models,
+    params,
+    predictions,
+    reference,
+)
 from tasks.io.known_batch import KnownBatch
 from tasks.io.params import Section
 from tasks.io.predictions import Predictions
@@ -31,6 +50,7 @@ class Ensemble(Section):
     max_risk: float = Field(gt=0, lt=1, description="wrong answers among those given, at most")
     risk_level: float = Field(gt=0.5, lt=1, description="how sure that bound has to be")
     known: int = Field(ge=1, le=1000, description="test images whose answers the artifact records")
+    reference: int = Field(ge=100, description="held-out images kept to compare new ones with")
 
 
 class Temperature(NamedTuple):
@@ -68,13 +88,16 @@ def main() -> None:
     said = _combined(parts, temperatures, test)
     predictions.save(models.ENSEMBLE, said)
     _write_embeddings(networks_of_members[0], parts[0].validation_rows, digits, section)
+    _write_reference(said, digits, section)
     print(f"{len(members)} members in one model; Keras and ONNX agree")
 
     chosen = _choose_threshold(said, digits.train_labels, section)
     files.write_json(ABSTENTION, chosen)
-    files.write_bytes(
-        ARTIFACT, abstention.with_threshold(ARTIFACT.read_bytes(), chosen["threshold"])
-    )
+    graph = artifact.with_threshold(ARTIFACT.read_bytes(), chosen["threshold"])
+    compared = digits.test_images[: section.compared]
+    by_member = membership.answers(members, parts, [t.temperature for t in temperatures])
+    graph = membership.told_apart(graph, by_member, compared, section.tolerance)
+    files.write_bytes(ARTIFACT, artifact.with_classes(graph, digits.classes))
     known = slice(section.known)
     known_batch.save(known_batch.FILE, KnownBatch(digits.test_images[known], test[known]))
 
@@ -166,6 +189,22 @@ def _write_embeddings(
         validation=basis.project(held),
         test=basis.project(test),
     )
+
+
+def _write_reference(said: Predictions, digits: dataset.Digits, section: Ensemble) -> None:
+    """Write what the monitor compares new images with: see `tasks.core.shift_reference`."""
+    rows = said.validation_rows
+    held_out = shift_reference.build(
+        digits.train_images[rows],
+        rows=rows,
+        folds=digits.folds[rows],
+        labels=digits.train_labels[rows],
+        probabilities=said.validation,
+        member_folds=np.array(models.member_folds()),
+        size=section.reference,
+        rng=np.random.default_rng(params.seed()),
+    )
+    reference.save(reference.FILE, held_out)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,13 +11,12 @@ import numpy as np
 from pydantic import Field
 
 from tasks.core import abstention, comparison, disputed, metrics
-from tasks.io import dataset, files, models, params, predictions, sealed
+from tasks.io import about, dataset, files, models, params, predictions, sealed
 from tasks.io.models import Model
 from tasks.io.params import Section
 from tasks.io.stage import run
 
 FOLDER = Path("reports/evaluate")
-_CLASSES = 10
 _POINTS = 400  # of the curve of risk by coverage
 
 
@@ -48,16 +48,16 @@ class Scored(NamedTuple):
 def main() -> None:
     """Score all models of the run and write the evaluation's folder."""
     section = params.section(Evaluate, "evaluate")
-    train_labels, test_labels = dataset.load().train_labels, sealed.labels()
-    scored = [_scored(model, train_labels, test_labels) for model in models.every()]
-    summaries = {entry.model.name: _summary(entry, section) for entry in scored}
+    digits, test_labels = dataset.load(), sealed.labels()
+    scored = [_scored(model, digits.train_labels, test_labels) for model in models.every()]
+    summaries = {entry.model.name: _summary(entry, section, digits.classes) for entry in scored}
     winner = _winner(summaries)
     board = _leaderboard(scored, summaries, winner, section)
     files.write_json(FOLDER / "models.json", summaries)
     files.write_json(FOLDER / "leaderboard.json", board)
     for entry in scored:
         _write_model(entry, summaries[entry.model.name], section.bins)
-    _write_abstention(scored[0])
+    _write_abstention(scored[0], digits.classes)
     print(f"{len(board)} models scored; by held-out images the best is {winner}")
 
 
@@ -71,10 +71,10 @@ def _scored(model: Model, train_labels: np.ndarray, test_labels: np.ndarray) -> 
     )
 
 
-def _summary(entry: Scored, section: Evaluate) -> dict[str, Any]:
+def _summary(entry: Scored, section: Evaluate, classes: Sequence[str]) -> dict[str, Any]:
     """Return every score of one model, as plain numbers."""
     labels, probabilities = entry.test
-    confusion = metrics.confusion_matrix(labels, probabilities.argmax(1), _CLASSES)
+    confusion = metrics.confusion_matrix(labels, probabilities.argmax(1), len(classes))
     rates = metrics.per_class(confusion)
     train, validation, test = (
         metrics.accuracy(*part) for part in (entry.train, entry.validation, entry.test)
@@ -106,6 +106,7 @@ def _summary(entry: Scored, section: Evaluate) -> dict[str, Any]:
             overfit_gap=section.overfit_gap,
             underfit_below=section.underfit_below,
         ),
+        "classes": list(classes),
         "per_class": {
             field: [float(value) for value in values] for field, values in rates._asdict().items()
         },
@@ -169,24 +170,27 @@ def _write_model(entry: Scored, summary: dict[str, Any], bins: int) -> None:
     name = entry.model.name
     numbers = {key: value for key, value in summary.items() if isinstance(value, int | float)}
     files.write_json(FOLDER / f"metrics/{name}.json", numbers)
-    _write_csv(f"confusion/{name}.csv", ("actual", "predicted"), _pairs(entry.test))
+    classes = summary["classes"]
+    _write_csv(f"confusion/{name}.csv", ("actual", "predicted"), _pairs(entry.test, classes))
     table = metrics.reliability(*entry.test, bins)
     _write_csv(f"reliability/{name}.csv", table._fields, list(zip(*table, strict=True)))
     rates = summary["per_class"]
-    rows = list(zip(range(_CLASSES), *rates.values(), strict=True))
+    rows = list(zip(classes, *rates.values(), strict=True))
     _write_csv(f"classes/{name}.csv", ("class", *rates), rows)
 
 
-def _pairs(part: Part) -> list[tuple[int, int]]:
+def _pairs(part: Part, classes: Sequence[str]) -> list[tuple[str, str]]:
     predicted = part.probabilities.argmax(1)
-    return [(int(actual), int(said)) for actual, said in zip(part.labels, predicted, strict=True)]
+    pairs = zip(part.labels, predicted, strict=True)
+    return [(classes[actual], classes[said]) for actual, said in pairs]
 
 
-def _write_abstention(ensemble: Scored) -> None:
+def _write_abstention(ensemble: Scored, classes: Sequence[str]) -> None:
     """Write what the ensemble answers and what it leaves to a person, by the chosen threshold."""
     chosen, test = files.read_json(models.ENSEMBLE / "abstention.json"), ensemble.test
     given = abstention.answered(test.probabilities, chosen["threshold"])
-    wrong, doubtful = test.probabilities.argmax(1) != test.labels, disputed.rows(test.labels)
+    wrong = test.probabilities.argmax(1) != test.labels
+    doubtful = disputed.rows(test.labels, about.read().is_mnist)
     said = {
         **abstention.outcome(*test, chosen["threshold"]).as_dict(),
         "disputed_errors": int((given & wrong & doubtful).sum()),
@@ -195,7 +199,7 @@ def _write_abstention(ensemble: Scored) -> None:
         "disputed_to_a_person": int((~given & doubtful).sum()),
     }
     files.write_json(FOLDER / "abstention.json", {"chosen": chosen, "test": said})
-    _write_csv("answers.csv", _ANSWER, _answers(test, given))
+    _write_csv("answers.csv", _ANSWER, _answers(test, given, classes))
     for name, part in (("test", test), ("held_out", ensemble.validation)):
         points = abstention.thin(abstention.curve(*part), _POINTS)
         _write_csv(f"coverage/{name}.csv", points._fields, np.stack(points, axis=1).tolist())
@@ -204,15 +208,14 @@ def _write_abstention(ensemble: Scored) -> None:
 _ANSWER = ("id", "row", "actual", "predicted", "confidence", "status")
 
 
-def _answers(test: Part, given: np.ndarray) -> list[tuple[Any, ...]]:
+def _answers(test: Part, given: np.ndarray, classes: Sequence[str]) -> list[tuple[Any, ...]]:
     """Return a line for each test image; its id leads from the answer back to the artifact."""
     artifact = hashlib.sha256((models.ENSEMBLE / "model.onnx").read_bytes()).hexdigest()[:12]
-    predicted, confidence = test.probabilities.argmax(1), test.probabilities.max(1)
+    actual, predicted = zip(*_pairs(test, classes), strict=True)
     words = np.where(given, abstention.ANSWERED, abstention.TO_A_PERSON)
-    columns = (test.labels, predicted, confidence, words)
+    columns = (actual, predicted, test.probabilities.max(1).tolist(), words.tolist())
     return [
-        (f"{artifact}-{row}", row, *values)
-        for row, values in enumerate(zip(*(c.tolist() for c in columns), strict=True))
+        (f"{artifact}-{row}", row, *values) for row, values in enumerate(zip(*columns, strict=True))
     ]
 
 

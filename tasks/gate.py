@@ -7,6 +7,7 @@ for nothing.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,18 @@ from pydantic import Field
 from tasks.core import comparison
 from tasks.core.corruptions import CORRUPTIONS
 from tasks.core.decision import Champion, Scores, Thresholds, decide
-from tasks.io import exam, files, fitness, git, known_batch, params, registry, sealed
+from tasks.io import (
+    commits,
+    dataset,
+    exam,
+    files,
+    fitness,
+    git,
+    known_batch,
+    params,
+    registry,
+    sealed,
+)
 from tasks.io.exam import Answers, Exam, ModelError
 from tasks.io.known_batch import KnownBatch
 from tasks.io.params import Section
@@ -70,12 +82,16 @@ class Candidate(NamedTuple):
 
 
 class Rival(NamedTuple):
-    """The current champion and what it answers; ``fault`` says why where it answers nothing."""
+    """The current champion and what it answers; ``fault`` says why where it answers nothing.
+
+    ``others``: it tells other classes apart than those of today's images.
+    """
 
     version: Version
     answers: Answers | None
     fault: str = ""
     identical: bool = False
+    others: bool = False
 
 
 def main() -> None:
@@ -141,13 +157,15 @@ def judge_version(root: Path, version: Version) -> dict[str, Any]:
     StageError
         As `judge`; in a clone that has no test images yet, with the way to them.
     """
-    needed = (exam.IMAGES, sealed.TEST_LABELS)
+    needed = (exam.IMAGES, dataset.CLASSES, sealed.TEST_LABELS)
     if not all((root / path).exists() for path in needed):
         names = " ".join(path.as_posix() for path in needed)
         raise StageError(
             f"expected the test images here, to judge {version.version} on them; bring them with "
             f"`dvc pull {names}`, or make them with `make run`"
         )
+    if others := _other_classes(root, version, dataset.classes(root)):
+        raise StageError(f"{version} cannot be judged on today's test images: {others}")
     figures, recorded = (
         (git.content(root, version.commit, path.as_posix()), f"{version}:{path}")
         for path in (METRICS, known_batch.FILE)
@@ -169,6 +187,8 @@ def _rival(
 ) -> Rival | None:
     if version is None:
         return None
+    if others := _other_classes(root, version, sat.classes):
+        return Rival(version, None, fault=others, others=True)
     try:
         model = registry.fetch(root, version)
         if model == challenger.model:
@@ -178,11 +198,19 @@ def _rival(
         return Rival(version, None, fault=str(error))
 
 
+def _other_classes(root: Path, version: Version, classes: Sequence[str]) -> str:
+    """Say which other classes ``version`` tells apart; "" if it is these."""
+    theirs = commits.classes(root, version.commit)
+    if theirs == tuple(classes):
+        return ""
+    return f"it tells {', '.join(theirs)} apart, today's classes are {', '.join(classes)}"
+
+
 def _beside(answers: Answers, rival: Rival, gate: Gate, seed: int) -> Champion:
     """Set the challenger's answers beside the champion's on the same images."""
     name = rival.version.version
     if rival.answers is None:
-        return Champion(name, fault=rival.fault)
+        return Champion(name, fault=rival.fault, others=rival.others)
     rng = np.random.default_rng(seed)
     ways: dict[str, Any] = {"level": gate.level, "resamples": gate.resamples, "rng": rng}
     more = answers.corrupted.astype(float) - rival.answers.corrupted

@@ -7,6 +7,7 @@ applies. Every image is judged by members that never saw it.
 import csv
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ import numpy as np
 from pydantic import Field
 
 from tasks.core import label_noise, metrics
+from tasks.core.classes import DIGITS, noun
 from tasks.core.label_reviews import COLUMNS, fingerprints, proposal
 from tasks.core.report_images import data_uri
-from tasks.io import files, models, pages, params, predictions
+from tasks.io import about, dataset, files, models, pages, params, predictions
 from tasks.io.params import Section
 from tasks.io.stage import run
 
@@ -37,8 +39,9 @@ class Label_Audit(Section):  # noqa: N801  # the stage's name, as every section 
 class Judged(NamedTuple):
     """The training images that have an out-of-fold answer, ``(n, ...)`` each.
 
-    ``rows`` are those of the published training set, ``labels`` are as reviewed, ``published``
-    as published, ``probabilities`` are ``(n, 10)``. ``unjudged`` images have no such answer.
+    ``rows`` are their numbers, as reviews have them; ``labels`` are as reviewed, ``published``
+    as published, ``probabilities`` are ``(n, classes)``. ``unjudged`` images have no such
+    answer.
     """
 
     rows: np.ndarray
@@ -47,6 +50,7 @@ class Judged(NamedTuple):
     published: np.ndarray
     probabilities: np.ndarray
     unjudged: int
+    classes: tuple[str, ...]
 
 
 class Suspect(NamedTuple):
@@ -55,9 +59,9 @@ class Suspect(NamedTuple):
     rank: int
     row: int
     image: str
-    label: int
-    published: int
-    suggested: int
+    label: str
+    published: str
+    suggested: str
     self_confidence: float
     suggested_probability: float
     kind: str
@@ -74,7 +78,8 @@ def main() -> None:
     summary = summed_up(judged, kinds, len(suspects))
     _write_table(suspects)
     files.write_json(FOLDER / "summary.json", summary)
-    _write_page(suspects, judged.images[listed], summary, section)
+    words = {"examples": examples(judged.classes), "noun": noun(judged.classes)}
+    _write_page(suspects, judged.images[listed], section, summary=summary, **words)
     likely, unsure = summary["likely_wrong"], summary["ambiguous"]
     print(f"of {len(judged.rows)} labels {likely} are likely wrong, {unsure} ambiguous; {PAGE}")
 
@@ -89,12 +94,13 @@ def read() -> Judged:
     found = predictions.load(models.ENSEMBLE)
     held = found.validation_rows
     return Judged(
-        rows[held],
+        about.read().numbering().numbers(rows[held]),
         images[held],
         labels[held],
         published[rows[held]],
         found.validation,
         len(images) - len(held),
+        dataset.classes(),
     )
 
 
@@ -113,9 +119,9 @@ def table(
             rank,
             int(judged.rows[at]),
             image,
-            int(judged.labels[at]),
-            int(judged.published[at]),
-            int(doubts.suggested[at]),
+            judged.classes[judged.labels[at]],
+            judged.classes[judged.published[at]],
+            judged.classes[doubts.suggested[at]],
             round(float(doubts.confidence[at]), 6),
             round(float(doubts.suggested_probability[at]), 6),
             str(kinds[at]),
@@ -149,26 +155,40 @@ def _write_table(suspects: list[Suspect]) -> None:
 
 
 def _write_page(
-    suspects: list[Suspect], images: np.ndarray, summary: dict[str, Any], section: Label_Audit
+    suspects: list[Suspect], images: np.ndarray, section: Label_Audit, **values: Any
 ) -> None:
     tiles = [
         _tile(suspect, image)
         for suspect, image in zip(suspects[: section.shown], images[: section.shown], strict=True)
     ]
-    words = {"columns": ",".join(COLUMNS), "below": section.ambiguous}
-    pages.write("label_audit.html", PAGE, suspects=tiles, summary=summary, **words)
+    values["below"] = section.ambiguous
+    pages.write("label_audit.html", PAGE, suspects=tiles, **values)
+
+
+def examples(classes: Sequence[str]) -> list[str]:
+    """Return what a file of reviews looks like: its header and two lines that are signed."""
+    one, other, third = "497" if tuple(classes) == DIGITS else (*classes[:2], classes[-1])
+    reasons = {"digit": ("the loop is closed", "a stroke that is no digit")}
+    why, why_not = reasons.get(noun(classes), (f"it is {other}", "nothing that has a class"))
+    signed = proposal(12345, "0123456789abcdef", one, other).removesuffix(",,")
+    left_out = proposal(12346, "fedcba9876543210", third, None).removesuffix(",,")
+    return [
+        ",".join(COLUMNS),
+        f"{signed}A. Reader,2026-01-31,{why}",
+        f"{left_out}A. Reader,2026-01-31,{why_not}",
+    ]
 
 
 def _tile(suspect: Suspect, image: np.ndarray) -> dict[str, Any]:
     """Return what the gallery shows of a suspect.
 
     Beside it stands the start of a line for the file of reviews, which corrects where the
-    models prefer another digit and excludes where they do not. The file may hold one line a
+    models prefer another class and excludes where they do not. The file may hold one line a
     row: an image that is corrected already gets none.
     """
     preferred = suspect.suggested_probability > suspect.self_confidence
-    digit = suspect.suggested if preferred else None
-    line = proposal(suspect.row, suspect.image, suspect.published, digit)
+    better = suspect.suggested if preferred else None
+    line = proposal(suspect.row, suspect.image, suspect.published, better)
     corrected = suspect.label != suspect.published
     return {**suspect._asdict(), "picture": data_uri(image), "line": "" if corrected else line}
 

@@ -1,20 +1,22 @@
-"""Stage ``preprocess``: images at the models' size, reviewed labels, a fold for every image.
+"""Stage ``preprocess``: the classes by name, reviewed labels, a fold for every image.
 
-Folds are dealt before reviews are applied: what a person decides on one image moves no other
-image to another fold.
+Folds are dealt before reviews are applied, and to the data set's own rows alone: what a person
+decides on one image, or adds, moves no other image to another fold.
 
 The test labels stay where `ingest` put them: this stage does not read them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from pydantic import Field
 
 from tasks.core import label_reviews
-from tasks.core.resize import to_square
-from tasks.io import files, params
+from tasks.core.classes import noun
+from tasks.core.splits import marks
+from tasks.io import about, files, params
 from tasks.io import label_reviews as review_file
 from tasks.io.stage import StageError, run
 
@@ -24,25 +26,29 @@ OUTPUT = Path("data/preprocess")
 
 
 class Preprocess(params.Section):
-    """How the training data is split, and the size of the models' input."""
+    """How the training data is split."""
 
     folds: int = Field(ge=2, le=20, description="parts of the training data, each held out once")
-    size: Literal[28] = Field(description="height and width in pixels; the models take 28")
 
 
 def main() -> None:
     """Write the images, the training labels and the folds to data/preprocess."""
     section, seed = params.section(Preprocess, "preprocess"), params.seed()
     require_valid(files.read_json(REPORT))
+    told = about.read()
+    own = told.rows["train"]
     published = files.read_array(INPUT / "train_labels.npy", np.uint8, (None,))
-    images = _images("train", len(published), section.size)
-    found = review_file.read(images, published)
+    images = _images("train", len(published))
+    found = review_file.read(images, published, told.classes, told.numbering())
     rows, labels = label_reviews.apply(published, found.reviews)
+    folds = held_out_folds(published[:own], section.folds, seed, told.classes)
+    folds = np.append(folds, added_folds(images[own:], section.folds))
     files.write_array(OUTPUT / "train_images.npy", images[rows])
-    files.write_array(OUTPUT / "test_images.npy", _images("test", None, section.size))
+    files.write_array(OUTPUT / "test_images.npy", _images("test", None))
     files.write_array(OUTPUT / "train_labels.npy", labels)
-    files.write_array(OUTPUT / "folds.npy", held_out_folds(published, section.folds, seed)[rows])
+    files.write_array(OUTPUT / "folds.npy", folds[rows])
     files.write_array(OUTPUT / "rows.npy", rows)
+    files.write_json(OUTPUT / "classes.json", told.classes)
     counts = _counts(found)
     files.write_json(OUTPUT / "reviews.json", {**counts, "sha256": found.sha256})
     print(f"preprocessed {len(rows)} training images into {section.folds} folds")
@@ -52,9 +58,8 @@ def main() -> None:
     )
 
 
-def _images(split: str, rows: int | None, size: int) -> np.ndarray:
-    path = INPUT / f"{split}_images.npy"
-    return to_square(files.read_array(path, np.uint8, (rows, None, None)), size)
+def _images(split: str, rows: int | None) -> np.ndarray:
+    return files.read_array(INPUT / f"{split}_images.npy", np.uint8, (rows, 28, 28))
 
 
 def _counts(found: review_file.Reviews) -> dict[str, int]:
@@ -72,7 +77,7 @@ def require_valid(report: object) -> None:
         )
 
 
-def held_out_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+def held_out_folds(labels: np.ndarray, folds: int, seed: int, classes: Sequence[str]) -> np.ndarray:
     """Return the fold, 0 to ``folds - 1``, that holds out each row: uint8 ``(n,)``.
 
     Every fold has each class in the same share, to within one image; the draw is seeded.
@@ -84,18 +89,23 @@ def held_out_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """
     from sklearn.model_selection import StratifiedKFold
 
-    digits, counts = np.unique(labels, return_counts=True)
-    if counts.size == 0 or counts.min() < folds:
-        scarce = f"{counts.min()} of digit {digits[counts.argmin()]}" if counts.size else "none"
+    counts, word = np.bincount(labels, minlength=len(classes)), noun(classes)
+    if scarce := [f"{n} of {word} {classes[at]}" for at, n in enumerate(counts) if n < folds]:
         raise StageError(
             f"params.yaml: preprocess.folds must be at most the number of training images of"
-            f" each digit; got {folds} folds and {scarce}. Lower it or raise data.train_rows"
+            f" each {word}; got {folds} folds and {', '.join(scarce)}. Lower it, raise"
+            " data.train_rows, or leave such classes out of the data"
         )
     held_out = np.zeros(len(labels), np.uint8)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, rows) in enumerate(splitter.split(labels, labels)):
         held_out[rows] = fold
     return held_out
+
+
+def added_folds(images: np.ndarray, folds: int) -> np.ndarray:
+    """Return the fold of each image that feedback added: uint8 ``(n,)``, by the image alone."""
+    return np.floor(marks(images) * folds).astype(np.uint8)
 
 
 if __name__ == "__main__":

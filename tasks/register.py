@@ -30,7 +30,10 @@ CODE = ("tasks", "flows")
 SNAPSHOT = (
     *CODE,
     *HASHED,
+    "data/source",
+    "data/feedback",
     "dvc.yaml",
+    "data/ingest/dataset.json",
     "data/preprocess/reviews.json",
     "pyproject.toml",
     ".dvc/config",

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.core import abstention, disputed, report_evidently, report_pictures, report_words
+from tasks.core.classes import noun, nouns
 from tasks.core.report_evidently import Answers, Distances, Drift, View
 from tasks.core.report_images import data_uri
 from tasks.core.report_pictures import Picture
@@ -28,7 +29,7 @@ RAW = {
     results.PATHS["registration"]: "the registered version and where it comes from",
     results.PATHS["leaderboard"]: "one line a model",
     results.PATHS["models"]: "every score of every model, by class too",
-    results.ANSWERS: "true and predicted digit of every test image",
+    results.ANSWERS: "true and predicted class of every test image",
     results.RELIABILITY: "confidence and accuracy by bin",
     results.PATHS["abstention"]: "the threshold for answers, and what it comes to",
     results.ALL_ANSWERS: "every test image: the answer, its confidence, answered or to a person",
@@ -56,7 +57,7 @@ class Report(Section):
 
     sample: int = Field(ge=50, le=10_000, description="images a side in Evidently's pages")
     drift: DriftLimits
-    samples_per_class: int = Field(ge=1, le=50, description="images a digit in the samples")
+    samples_per_class: int = Field(ge=1, le=50, description="images a class in the samples")
     misclassified: int = Field(ge=1, le=10_000, description="wrong answers shown at most")
 
 
@@ -88,12 +89,12 @@ def main() -> None:
 
 def draw(found: Run, section: Report, seed: int) -> list[Picture]:
     """Write ``reports/plots`` and return what is there."""
-    images, labels = found.digits.train_images, found.digits.train_labels
+    images, labels, _, _, classes = found.digits
     level = found.results.leaderboard[0]["level"]
     pictures = [
-        report_pictures.samples(images, labels, section.samples_per_class),
+        report_pictures.samples(images, labels, classes, section.samples_per_class),
         report_pictures.errors(found.results.leaderboard),
-        report_pictures.confusion(found.answers),
+        report_pictures.confusion(found.answers, classes),
         report_pictures.reliability(found.reliability, level),
         report_pictures.coverage(found.coverage, found.results.abstention),
         report_pictures.corrupted(found.digits.test_images[:4], seed),
@@ -117,6 +118,7 @@ def compare(found: Run, rows: Rows, limits: DriftLimits) -> Drift:
     performance = report_evidently.performance(
         Answers(found.labels[rows.test], found.ensemble.test[rows.test]),
         Answers(found.digits.train_labels[held_out], found.ensemble.validation[place]),
+        found.digits.classes,
     )
     _write_evidently("performance", performance, rows)
     # One member's view on both sides: a held-out image is answered by some of the members and
@@ -132,6 +134,7 @@ def compare(found: Run, rows: Rows, limits: DriftLimits) -> Drift:
             found.embeddings["validation"][rows.held_out],
             found.member.validation[rows.held_out],
         ),
+        found.digits.classes,
         Distances(**limits.model_dump()),
     )
     _write_evidently("drift", drift.page, rows)
@@ -150,14 +153,14 @@ def mistakes(found: Run, limit: int) -> dict[str, Any]:
     probabilities = found.ensemble.test
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     given = abstention.answered(probabilities, found.results.abstention["chosen"]["threshold"])
-    doubtful = disputed.rows(found.labels)
+    doubtful, classes = disputed.rows(found.labels, found.about.is_mnist), found.digits.classes
     wrong = np.flatnonzero(predicted != found.labels)
     ordered = wrong[np.argsort(-confidence[wrong], kind="stable")]
     shown = [
         {
             "row": int(row),
-            "label": int(found.labels[row]),
-            "predicted": int(predicted[row]),
+            "label": classes[found.labels[row]],
+            "predicted": classes[predicted[row]],
             "confidence": float(confidence[row]),
             "of_label": float(probabilities[row, found.labels[row]]),
             "answered": bool(given[row]),
@@ -166,13 +169,14 @@ def mistakes(found: Run, limit: int) -> dict[str, Any]:
         }
         for row in ordered[:limit]
     ]
-    return {"mistakes": shown, "wrong": len(wrong), "images": len(found.labels)}
+    counts = {"wrong": len(wrong), "images": len(found.labels), "is_mnist": found.about.is_mnist}
+    return {"mistakes": shown, **counts}
 
 
 def summary(found: Run, pictures: list[Picture], drift: Drift, carded: set[str]) -> dict[str, Any]:
     """Return what the index says; ``carded`` are the versions that have a card."""
     said = found.results
-    scores = said.models["ensemble"]
+    scores, classes = said.models["ensemble"], found.digits.classes
     members = [row["test_accuracy"] for row in said.leaderboard if row["kind"] == "member"]
     return {
         "verdict": report_words.verdict(said.decision, said.registration),
@@ -188,10 +192,13 @@ def summary(found: Run, pictures: list[Picture], drift: Drift, carded: set[str])
         "scores": scores,
         "members_mean": float(np.mean(members)),
         "board": [_line(row, found) for row in said.leaderboard],
-        "digits": [
-            dict(zip(scores["per_class"], values, strict=True))
-            for values in zip(*scores["per_class"].values(), strict=True)
+        "classes": [
+            {"name": name, **dict(zip(scores["per_class"], values, strict=True))}
+            for name, *values in zip(classes, *scores["per_class"].values(), strict=True)
         ],
+        "noun": noun(classes),
+        "nouns": nouns(classes),
+        "about": found.about,
         "level": report_words.level(said.leaderboard[0]["level"]),
         "images": len(found.labels),
         "rows": said.validation["rows"],

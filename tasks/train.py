@@ -109,7 +109,8 @@ def train(architecture: str, fold: int, member_seed: int) -> None:
     keras.utils.set_random_seed(seed)
     precision = {"bfloat16": "mixed_bfloat16", "float32": "float32"}[_precision(recipe)]
     scaling = params.data().scaling
-    model = networks.trainable(layers, scaling, recipe.dropout, precision)
+    classes = len(digits.classes)
+    model = networks.trainable(layers, scaling, recipe.dropout, classes, precision)
     watched = held_rows[: recipe.watched]
     start = time.monotonic()
     folder = models.TRAIN / models.member_name(architecture, fold, member_seed)
@@ -125,7 +126,7 @@ def train(architecture: str, fold: int, member_seed: int) -> None:
             report=epochs.report,
         )
     timing.write(folder, time.monotonic() - start)
-    exact = networks.convolutional(layers, scaling, recipe.dropout)
+    exact = networks.convolutional(layers, scaling, recipe.dropout, classes)
     exact.set_weights(model.get_weights())
     sample = np.random.default_rng(seed).permutation(fitted_rows)[: recipe.sampled]
     _write(folder, exact, digits, np.sort(sample), held_rows)

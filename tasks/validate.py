@@ -1,19 +1,25 @@
 """Stage ``validate``: what has to be true of the images and labels before they are used.
 
+Rows, classes and their counts are those of the data set, as `ingest` tells them. What people
+corrected comes behind its own rows: it is checked, too, but may be of any classes, since what
+a model reads wrong is no fair sample.
+
 Of the test labels it sees their counts alone: they are sorted before anything else.
 """
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from tasks.core.classes import DIGITS
 from tasks.core.expectations import Rule, check
 from tasks.core.image_features import NAMES, features, hashes
-from tasks.core.mnist import Mnist
-from tasks.io import files, params
+from tasks.core.splits import Splits
+from tasks.io import about, files, params
+from tasks.io.about import About
 from tasks.io.stage import StageError, run
 
 if TYPE_CHECKING:
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 
 INPUT = Path("data/ingest")
 REPORT = Path("reports/validate/report.json")
+
+_CHANCE = 0.0001  # that a fair sample has class shares that are called unfair
 
 
 class Range(params.Section):
@@ -57,73 +65,112 @@ class Validate(params.Section):
 
     size: int = Field(ge=1, description="height and width of every image, in pixels")
     unique: float = Field(ge=0, le=1, description="share of a split's images without a double")
-    class_counts: list[int] = Field(
-        min_length=10, max_length=10, description="expected counts of 0..9, in proportion"
+    class_counts: list[Annotated[int, Field(ge=1)]] | None = Field(
+        description="expected counts of the classes, in proportion; null: the data set's own"
     )
-    class_divergence: float = Field(
-        gt=0, description="allowed KL divergence of the class shares, times the rows"
+    class_divergence: Annotated[float, Field(gt=0)] | None = Field(
+        description="allowed KL divergence of the class shares, times the rows; null: what a "
+        "fair sample exceeds once in 10,000 times"
     )
     examples: int = Field(ge=1, le=100, description="rows named for each failing expectation")
     ranges: Ranges
 
-    @model_validator(mode="after")
-    def _counted(self) -> "Validate":
-        if min(self.class_counts) < 1:
-            raise ValueError(f"class_counts of at least 1 each; got {min(self.class_counts)}")
-        return self
+    def counts(self, told: About) -> list[int]:
+        """Return the expected counts of the classes of a data set.
+
+        Raises
+        ------
+        StageError
+            If there are fewer or more than it has classes.
+        """
+        counts, classes = self.class_counts or told.class_counts, len(told.classes)
+        if len(counts) != classes:
+            raise StageError(
+                f"{params.FILE}: validate.class_counts must be null or the counts of {classes} "
+                f"classes; got {len(counts)}"
+            )
+        return counts
+
+    def divergence(self, told: About) -> float:
+        """Return the allowed divergence of class shares, times the rows.
+
+        Twice rows x divergence is chi-squared, with one degree of freedom less than classes.
+        """
+        from scipy.stats import chi2
+
+        if self.class_divergence is not None:
+            return self.class_divergence
+        return float(chi2.isf(_CHANCE, len(told.classes) - 1)) / 2
 
 
 def main() -> None:
     """Write reports/validate/report.json; fail, naming every failing expectation."""
-    section, data = params.section(Validate, "validate"), params.data()
-    report = validate(read(), section, data.train_rows, data.test_rows)
+    section, told = params.section(Validate, "validate"), about.read()
+    report = validate(read(), section, told)
     files.write_json(REPORT, report)
     require_success(report)
     rows = sum(report["rows"].values())
     print(f"checked {rows} images, {len(report['expectations'])} expectations hold")
 
 
-def read() -> Mnist:
+def read() -> Splits:
     """Return the arrays that `ingest` wrote: images of any size, a label for each."""
     arrays: dict[str, np.ndarray] = {}
     for split in ("train", "test"):
         images = files.read_array(INPUT / f"{split}_images.npy", np.uint8, (None, None, None))
         labels = files.read_array(INPUT / f"{split}_labels.npy", np.uint8, (len(images),))
         arrays |= {f"{split}_images": images, f"{split}_labels": labels}
-    return Mnist(**arrays)
+    return Splits(**arrays)
 
 
-def validate(mnist: Mnist, section: Validate, train_rows: int, test_rows: int) -> dict[str, Any]:
-    """Return the report on ``mnist``: success, rows by split, one entry an expectation."""
+def validate(data: Splits, section: Validate, told: About) -> dict[str, Any]:
+    """Return the report on ``data``: success, rows by split, one entry an expectation."""
+    own, feedback, test_rows = (told.rows[part] for part in ("train", "feedback", "test"))
     rules = [
-        *_split_rules("train", section, train_rows),
-        *_label_rules("train", section, len(mnist.train_labels)),
+        *_split_rules("train", section, own + feedback),
+        _known_classes("train", told),
+        *_label_rules("train_labels", section, told, own),
         *_split_rules("test", section, test_rows),
         Rule("test", "ExpectColumnValuesToBeNull", "same_as_training_row", {}),
-        *_label_rules("test_labels", section, len(mnist.test_labels)),
+        _known_classes("test_labels", told),
+        *_label_rules("test_labels", section, told, len(data.test_labels), apart=True),
     ]
-    results = check(tables(mnist), rules, section.examples)
+    results = check(tables(data, told), rules, section.examples)
     return {
         "success": all(result["success"] for result in results),
-        "rows": {"train": len(mnist.train_images), "test": len(mnist.test_images)},
+        "rows": {"train": len(data.train_images), "test": len(data.test_images)},
         "expectations": results,
     }
 
 
-def tables(mnist: Mnist) -> "dict[str, pd.DataFrame]":
-    """Return one row an image for ``train`` and ``test``, and ``test_labels`` for its counts.
+def tables(data: Splits, told: About) -> "dict[str, pd.DataFrame]":
+    """Return one row an image for ``train`` and ``test``, and two tables of labels alone.
+
+    ``train_labels`` are those of the data set's own rows.
 
     ``same_as_training_row`` is the first training row with the same bytes, else NaN. The
     test labels are sorted, so that no row of the table belongs to an image.
     """
     import pandas as pd
 
-    train, test = _image_table(mnist.train_images), _image_table(mnist.test_images)
+    train, test = _image_table(data.train_images), _image_table(data.test_images)
     rows = {digest: row for row, digest in reversed(list(enumerate(train["hash"])))}
     test["same_as_training_row"] = test["hash"].map(rows).astype(float)
-    train["label"] = mnist.train_labels.astype(int)
-    counts = pd.DataFrame({"label": np.sort(mnist.test_labels).astype(int)})
-    return {"train": train, "test": test, "test_labels": counts}
+    train["label"] = _named(data.train_labels, told)
+    return {
+        "train": train,
+        "train_labels": train[["label"]].head(told.rows["train"]),
+        "test": test,
+        "test_labels": pd.DataFrame({"label": _named(np.sort(data.test_labels), told)}),
+    }
+
+
+def _named(labels: np.ndarray, told: About) -> Any:
+    """Return the names of classes for their places; digits stay numbers."""
+    if tuple(told.classes) == DIGITS:
+        return labels.astype(int)
+    names = dict(enumerate(told.classes))
+    return [names.get(label, f"no class: {label}") for label in labels.tolist()]
 
 
 def _image_table(images: np.ndarray) -> "pd.DataFrame":
@@ -156,17 +203,30 @@ def _range_rule(split: str, column: str, allowed: Range) -> Rule:
     return Rule(split, "ExpectColumnValuesToBeBetween", column, kwargs)
 
 
-def _label_rules(table: str, section: Validate, rows: int) -> list[Rule]:
-    digits = list(range(10))
-    shares = [count / sum(section.class_counts) for count in section.class_counts]
+def _known_classes(table: str, told: About) -> Rule:
+    values = {"value_set": _values(told)}
+    return Rule(table, "ExpectColumnValuesToBeInSet", "label", values)
+
+
+def _values(told: About) -> list[Any]:
+    return list(_named(np.arange(len(told.classes)), told))
+
+
+def _label_rules(
+    table: str, section: Validate, told: About, rows: int, apart: bool = False
+) -> list[Rule]:
+    counts, values = section.counts(told), _values(told)
     balance = {
-        "partition_object": {"values": digits, "weights": shares},
-        # Of a true sample, rows x divergence has the same spread whatever the rows.
-        "threshold": section.class_divergence / max(rows, 1),
+        "partition_object": {
+            "values": values,
+            "weights": [count / sum(counts) for count in counts],
+        },
+        # Of a true sample, rows x divergence has the same spread whatever the rows; of one
+        # that is no part of what was counted, it has that of both together.
+        "threshold": section.divergence(told) * (1 / max(rows, 1) + apart / sum(counts)),
     }
     return [
-        Rule(table, "ExpectColumnValuesToBeInSet", "label", {"value_set": digits}),
-        Rule(table, "ExpectColumnDistinctValuesToContainSet", "label", {"value_set": digits}),
+        Rule(table, "ExpectColumnDistinctValuesToContainSet", "label", {"value_set": values}),
         Rule(table, "ExpectColumnKLDivergenceToBeLessThan", "label", balance),
     ]
 

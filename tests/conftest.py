@@ -41,3 +41,17 @@ def versions(three_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folder = toy.copy(three_versions, tmp_path / "versions")
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def current(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a toy repository, to be read only: its one version tells members and classes."""
+    import toy_ensemble
+    import toy_registry as toy
+
+    folder = tmp_path_factory.mktemp("current") / "repo"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        toy.build(folder)
+        toy.enrol(folder, toy_ensemble.complete(classes=("nought", *"123456789")))
+    return folder

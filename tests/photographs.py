@@ -20,7 +20,10 @@ class Scene(NamedTuple):
     quality: tuple[int, int] = (40, 95)  # of the JPEG
 
 
-def photograph(digit: np.ndarray, rng: np.random.Generator, scene: Scene = Scene()) -> bytes:
+SCENE = Scene()
+
+
+def photograph(digit: np.ndarray, rng: np.random.Generator, scene: Scene = SCENE) -> bytes:
     """Return a JPEG ``(side, side)`` of a digit ``(28, 28)`` uint8, written in ink on paper."""
     side = int(rng.integers(*scene.size))
     drawn = _drawn(digit, side, rng, scene)

@@ -46,7 +46,7 @@ def write_reviews(images: np.ndarray, labels: np.ndarray, seed: int) -> None:
     rows = np.flatnonzero(planted != labels)
     lines = [",".join(COLUMNS)]
     for row, image in zip(rows, fingerprints(images[rows]), strict=True):
-        start = proposal(int(row), image, int(labels[row]), int(planted[row]))
+        start = proposal(int(row), image, str(labels[row]), str(planted[row]))
         lines.append(start.removesuffix(",,") + "planted_labels,2026-01-01,wrong on purpose")
     files.write_bytes(FILE, "".join(f"{line}\n" for line in lines).encode())
 

@@ -1,11 +1,8 @@
-"""Abstention: the curve, the threshold and what the artifact carries."""
+"""Abstention: the curve and the threshold."""
 
 import numpy as np
-import pytest
-import toy_registry as toy
 
 from tasks.core import abstention
-from tasks.io import archives
 
 LABELS = np.zeros(8, np.uint8)
 
@@ -72,26 +69,3 @@ def test_the_chosen_bound_holds_on_fresh_images_as_often_as_it_says():
         threshold = abstention.choose(labels, probabilities, risk=0.1, level=0.95).threshold
         broken += 1 - (threshold + 1) / 2 > 0.1  # the true risk of uniform confidences
     assert broken <= 15  # 10 are expected, and 15 or fewer in 95 % of such tests
-
-
-def test_an_artifact_carries_its_threshold_and_applies_it():
-    graph = abstention.with_threshold(toy.model(), 0.5)
-    session = archives.load_onnx(graph)
-    images = np.zeros((2, 28, 28), np.uint8)
-    images[1, 3] = 255  # the first image is empty: every digit is as likely
-    probabilities, answered = session.run(None, {"images": images})
-    assert answered.tolist() == [False, True]
-    assert probabilities.max(1)[0] < 0.5 < probabilities.max(1)[1]
-    assert session.get_modelmeta().custom_metadata_map == {"abstention_threshold": "0.5"}
-    assert (probabilities == archives.probabilities(archives.load_onnx(toy.model()), images)).all()
-
-
-@pytest.mark.parametrize("threshold", [0.98, abstention.NEVER])
-def test_the_artifact_answers_as_the_threshold_says_to_the_last_bit(threshold):
-    images = np.random.default_rng(0).integers(0, 255, (50, 28, 28), np.uint8)
-    exact = float(archives.probabilities(archives.load_onnx(toy.model()), images).max(1)[7])
-    limit = exact if threshold < 1 else threshold
-    session = archives.load_onnx(abstention.with_threshold(toy.model(), limit))
-    probabilities, answered = session.run(None, {"images": images})
-    assert answered.tolist() == abstention.answered(probabilities, limit).tolist()
-    assert answered[7] == (threshold < 1)

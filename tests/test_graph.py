@@ -100,6 +100,41 @@ def test_after_a_run_there_is_nothing_to_do_until_a_parameter_changes(toy):
     assert not graph.is_unchanged(graph.open_repo())
 
 
+@pytest.fixture
+def added(toy):
+    """Let ingest depend on a folder in which DVC tracks a file by itself."""
+    change(toy / "dvc.yaml", "params: [data]\n", "params: [data]\n    deps: [given]\n")
+    change(toy / "dvc.yaml", "step.py ingest data/ingest", "step.py ingest data/ingest given/a")
+    (toy / "given").mkdir()
+    (toy / "given/a").write_text("1")
+    graph.open_repo().add("given/a")
+    return toy
+
+
+def test_what_dvc_add_took_is_no_stage_and_nothing_waits_for_it(added):
+    stages = graph.read(graph.open_repo())
+    assert list(stages) == toy_pipeline.STAGES
+    assert (stages["ingest"].upstream, stages["ingest"].makers) == ((), {})
+
+
+def test_what_was_changed_by_hand_is_noted_so_that_dvc_has_nothing_left_to_do(added):
+    assert graph.take_changes(graph.open_repo()) == []
+    graph.open_repo().reproduce()
+    (added / "given/a").write_text("2")
+    assert not graph.is_unchanged(graph.open_repo())
+    assert graph.take_changes(graph.open_repo()) == [
+        "given/a was changed by hand: given/a.dvc says so now"
+    ]
+    ran = graph.open_repo().reproduce()
+    assert "given/a.dvc" not in [stage.addressing for stage in ran]
+    assert graph.is_unchanged(graph.open_repo())
+
+
+def test_what_is_missing_is_left_to_the_stage_that_needs_it(added):
+    (added / "given/a").unlink()
+    assert graph.take_changes(graph.open_repo()) == []
+
+
 def test_what_a_member_left_that_is_no_more_is_removed(toy):
     graph.open_repo().reproduce()
     change(toy / "params.yaml", "members: [a, b, c]\n\n", "members: [a, b]\n\n")

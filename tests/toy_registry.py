@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import toy_data
 from ruamel.yaml import YAML
 
 from tasks import register
@@ -178,6 +179,7 @@ def write_images(folder: Path) -> None:
     images[np.arange(20), labels] = 255
     np.save(folder / "data/preprocess/test_images.npy", images)
     np.save(folder / "data/ingest/test_labels.npy", labels)
+    toy_data.write(folder, toy_data.told(0, 20))
 
 
 def put_model(folder: Path, content: bytes) -> str:

@@ -97,31 +97,3 @@ def outcome(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> 
 def answered(probabilities: np.ndarray, threshold: float) -> np.ndarray:
     """Return which images get an answer, bool ``(n,)``; the others go to a person."""
     return np.asarray(probabilities.max(1) >= np.float32(threshold))
-
-
-def with_threshold(graph: bytes, threshold: float) -> bytes:
-    """Return an ONNX classifier that carries ``threshold`` and applies it.
-
-    Beside its output ``probabilities`` it gets a second one, ``answered``, bool ``(n,)``, and
-    the threshold stands in its metadata under ``abstention_threshold``.
-    """
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    model = onnx.load_from_string(graph)
-    limit = numpy_helper.from_array(np.array(threshold, np.float32), "abstention_threshold")
-    axis = numpy_helper.from_array(np.array([1], np.int64), "classes")
-    model.graph.initializer.extend([limit, axis])
-    # Any class at or above the threshold: maxima take their axes in another way from opset 18 on.
-    model.graph.node.extend(
-        [
-            helper.make_node("GreaterOrEqual", ["probabilities", limit.name], ["sure"]),
-            helper.make_node("Cast", ["sure"], ["counted"], to=TensorProto.INT32),
-            helper.make_node("ReduceSum", ["counted", "classes"], ["sure_classes"], keepdims=0),
-            helper.make_node("Cast", ["sure_classes"], ["answered"], to=TensorProto.BOOL),
-        ]
-    )
-    model.graph.output.append(helper.make_tensor_value_info("answered", TensorProto.BOOL, ["n"]))
-    helper.set_model_props(model, {"abstention_threshold": repr(threshold)})
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString(deterministic=True))

@@ -13,12 +13,13 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return np.asarray(exponential / exponential.sum(1, keepdims=True))
 
 
-def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+def scale(probabilities: np.ndarray, temperature: float, smallest: float = _SMALLEST) -> np.ndarray:
     """Return ``softmax(log(probabilities) / temperature)``, ``(n, classes)`` float64.
 
     Above 1 a temperature softens, below 1 it sharpens; the most probable class stays.
+    Probabilities below ``smallest`` are taken for it.
     """
-    return softmax(np.log(np.maximum(probabilities, _SMALLEST, dtype=np.float64)) / temperature)
+    return softmax(np.log(np.maximum(probabilities, smallest, dtype=np.float64)) / temperature)
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:

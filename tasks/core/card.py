@@ -7,9 +7,10 @@ once; templates render it as HTML and as Markdown.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tasks.core import card_decision, card_origin, card_results, card_use
+from tasks.core import card_data, card_decision, card_origin, card_results, card_use
 from tasks.core.card_blocks import Facts, Part, Section, told
-from tasks.core.report_words import percent
+from tasks.core.classes import noun
+from tasks.core.report_words import as_sentence, percent
 
 
 class Card(NamedTuple):
@@ -34,9 +35,9 @@ _SECTIONS: Sequence[tuple[str, Sequence[Part]]] = (
     ("Model details", (card_origin.details, card_origin.contract)),
     ("Intended use", (card_use.intended,)),
     ("Factors", (card_use.factors,)),
-    ("Data", (card_origin.training_data, card_origin.test_data, card_origin.reviews)),
+    ("Data", (card_data.training_data, card_data.test_data, card_data.reviews)),
     ("Metrics", (card_results.metrics,)),
-    ("Results by digit", (card_results.digits,)),
+    ("Results by {noun}", (card_results.by_class,)),
     ("Results on corrupted images", (card_decision.corruptions,)),
     ("Calibration", (card_results.calibration_error, card_results.temperatures)),
     ("Abstention", (card_results.abstention,)),
@@ -45,7 +46,7 @@ _SECTIONS: Sequence[tuple[str, Sequence[Part]]] = (
         (card_decision.decision, card_decision.rules, card_decision.comparison),
     ),
     ("Ethical considerations", (card_use.ethics,)),
-    ("Limits", (card_use.limits, card_use.weakest_corruptions, card_use.weakest_digit)),
+    ("Limits", (card_use.limits, card_use.weakest_corruptions, card_use.weakest_class)),
     ("Provenance", (card_origin.provenance, card_origin.hashes)),
     ("How to get and verify it", (card_origin.retrieval,)),
 )
@@ -53,8 +54,9 @@ _SECTIONS: Sequence[tuple[str, Sequence[Part]]] = (
 
 def card(facts: Facts) -> Card:
     """Return the card of a version, from what the registry holds of it alone."""
+    word = noun(card_data.classes(facts))
     sections = [
-        Section(title, [block for part in parts for block in told(part, facts)])
+        Section(title.format(noun=word), [block for part in parts for block in told(part, facts)])
         for title, parts in _SECTIONS
     ]
     return Card(f"Model card: {facts.artifact} {facts.version}", _summary(facts), sections)
@@ -77,9 +79,9 @@ _WORDS = {"promote": "passed", "refuse": "refused"}
 
 def _summary(facts: Facts) -> str:
     accuracy = _share(facts, card_results.FIGURES, "accuracy")
-    decided = _decision(facts)
+    decided, does = _decision(facts), card_data.what_it_does(facts)
     parts = [
-        f"Reads handwritten digits; registered on {facts.time:%Y-%m-%d}",
+        f"{as_sentence(does)}; registered on {facts.time:%Y-%m-%d}",
         f"{accuracy} of the test images read right" if accuracy != _DASH else "",
         f"{decided} by the gate" if decided else "",
     ]

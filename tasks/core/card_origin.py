@@ -9,17 +9,12 @@ from typing import Any
 
 from tasks.core.abstention import NEVER
 from tasks.core.card_blocks import Block, Code, Commands, Facts, Inline, Pairs, Paragraph
+from tasks.core.card_data import classes, is_mnist
 from tasks.core.card_decision import DECISION
-from tasks.core.card_results import (
-    ABSTENTION,
-    CALIBRATION,
-    MODELS,
-    PARAMS,
-    rates_by_digit,
-)
+from tasks.core.card_results import ABSTENTION, CALIBRATION
+from tasks.core.classes import DIGITS
 from tasks.core.report_words import count
 
-REVIEWS = "data/preprocess/reviews.json"
 KNOWN = "models/ensemble/known_batch.json"
 _ABSENT = "not recorded"
 
@@ -34,21 +29,29 @@ def details(facts: Facts) -> Sequence[Block]:
         ("Members", _members(facts)),
         ("Size", _size(facts)),
         ("Speed", _speed(facts)),
-        ("Licence", "MIT, for code and model; MNIST is by LeCun, Cortes and Burges"),
+        ("Licence", _licence(facts)),
     ]
     return [Pairs(pairs)]
 
 
 def contract(facts: Facts) -> Sequence[Block]:
     """Tell what goes into the artifact and what comes out."""
+    names = classes(facts)
+    which = "the digits 0 to 9" if tuple(names) == DIGITS else ", ".join(names)
     pairs: list[tuple[str, Inline]] = [
         ("Format", "ONNX; needs ONNX Runtime alone"),
         ("Input images", "uint8 (n, 28, 28): grey levels as they are, 0 is background"),
-        ("Output probabilities", "float32 (n, 10): of the digits 0 to 9, they sum to one"),
+        ("Output probabilities", f"float32 (n, {len(names)}): of {which}, they sum to one"),
     ]
     if ABSTENTION in facts.files:
         pairs += _answered(facts.files[ABSTENTION]["chosen"]["threshold"])
     return [Paragraph("What goes into the artifact and what comes out:"), Pairs(pairs)]
+
+
+def _licence(facts: Facts) -> str:
+    if is_mnist(facts):
+        return "MIT, for code and model; MNIST is by LeCun, Cortes and Burges"
+    return "MIT, for the code; what holds for the images is for their owner to say"
 
 
 def _answered(threshold: float) -> list[tuple[str, Inline]]:
@@ -84,52 +87,6 @@ def _speed(facts: Facts) -> str:
         return _ABSENT
     hardware = facts.record.get("provenance", {}).get("hardware", "hardware that is not recorded")
     return f"{fit['milliseconds']:.1f} ms an image on one core (median; {hardware})"
-
-
-def training_data(facts: Facts) -> Sequence[Block]:
-    """Tell what the model was trained on."""
-    said = facts.files[PARAMS]
-    rows, folds = said["data"]["train_rows"], said["preprocess"]["folds"]
-    return [
-        Paragraph(
-            f"Training: the first {count(rows)} images of MNIST's training set, dealt into "
-            f"{folds} folds with the same share of each digit. Whatever way the files came, their "
-            "SHA-256 are those of the official ones, or the run stops. They were held to "
-            "expectations before they were used, and in training they were turned, scaled, "
-            "sheared and shifted at random."
-        )
-    ]
-
-
-def test_data(facts: Facts) -> Sequence[Block]:
-    """Tell what the model was tested on."""
-    images = facts.files[DECISION]["images"]
-    text = (
-        f"Test: the {count(images)} images of MNIST's test set, in the published order. Their "
-        "labels were opened after training; no epoch, member, weight, temperature or threshold is "
-        "chosen on them."
-    )
-    if MODELS in facts.files:
-        counts = [rates["support"] for rates in rates_by_digit(facts)]
-        text += f" Of each digit there are {count(round(min(counts)))} to "
-        text += f"{count(round(max(counts)))}."
-    return [Paragraph(text)]
-
-
-def reviews(facts: Facts) -> Sequence[Block]:
-    """Tell which training labels a person changed."""
-    if REVIEWS not in facts.files:  # a version from before there were reviews
-        return [Paragraph("Training labels are as published: no reviews of labels are recorded.")]
-    said = facts.files[REVIEWS]
-    if not said["exclude"] + said["correct"]:
-        return [Paragraph("Training labels are as published: no review changes any.")]
-    return [
-        Paragraph(
-            f"By people's reviews {count(said['exclude'])} training images are excluded and "
-            f"{count(said['correct'])} labels corrected: the version's data/label_reviews.csv "
-            "says which, by whom and why."
-        )
-    ]
 
 
 def provenance(facts: Facts) -> Sequence[Block]:

@@ -1,4 +1,4 @@
-"""A card's figures: what the model reaches, by digit, how sure it is, what it leaves open.
+"""A card's figures: what the model reaches, by class, how sure it is, what it leaves open.
 
 Every function takes the facts of a version and returns blocks; it raises `KeyError` where
 the version does not record what it tells.
@@ -12,6 +12,7 @@ import numpy as np
 from tasks.core import report_words
 from tasks.core.abstention import NEVER
 from tasks.core.card_blocks import Block, Facts, Paragraph, Table
+from tasks.core.classes import DIGITS, noun
 from tasks.core.metrics import wilson_interval
 from tasks.core.report_words import count, percent
 
@@ -54,35 +55,43 @@ def metrics(facts: Facts) -> Sequence[Block]:
     ]
 
 
-def digits(facts: Facts) -> Sequence[Block]:
-    """Tell precision, recall with its interval, and F1 of every digit."""
-    level = level_of(facts)
-    header = ("Digit", "Test images", "Recall", f"{report_words.level(level)} interval")
+def by_class(facts: Facts) -> Sequence[Block]:
+    """Tell precision, recall with its interval, and F1 of every class."""
+    level, names = level_of(facts), _names(facts)
+    word = noun(names)
+    header = (word.capitalize(), "Test images", "Recall", f"{report_words.level(level)} interval")
     return [
         Table(
-            "Results by digit",
+            f"Results by {word}",
             (*header, "Precision", "F1"),
-            [_digit(digit, rates, level) for digit, rates in enumerate(rates_by_digit(facts))],
+            [
+                _class(name, rates, level)
+                for name, rates in zip(names, rates_by_class(facts), strict=True)
+            ],
         ),
         Paragraph(
-            "Recall: the share of this digit's images that are read as it, with Wilson's "
-            "interval. Precision: the share of the images read as this digit that are it.",
+            f"Recall: the share of this {word}'s images that are read as it, with Wilson's "
+            f"interval. Precision: the share of the images read as this {word} that are it.",
             soft=True,
         ),
     ]
 
 
-def rates_by_digit(facts: Facts) -> list[dict[str, float]]:
-    """Return precision, recall, F1 and support of each digit."""
+def _names(facts: Facts) -> Sequence[str]:
+    return tuple(facts.files[MODELS]["ensemble"].get("classes", DIGITS))
+
+
+def rates_by_class(facts: Facts) -> list[dict[str, float]]:
+    """Return precision, recall, F1 and support of each class."""
     rates = facts.files[MODELS]["ensemble"]["per_class"]
     return [dict(zip(rates, values, strict=True)) for values in zip(*rates.values(), strict=True)]
 
 
-def _digit(digit: int, rates: Mapping[str, float], level: float) -> tuple[str, ...]:
+def _class(name: str, rates: Mapping[str, float], level: float) -> tuple[str, ...]:
     images = round(rates["support"])
     interval = wilson(rates["recall"], images, level)
     shares = (percent(rates["recall"]), interval, percent(rates["precision"]), percent(rates["f1"]))
-    return (str(digit), count(images), *shares)
+    return (name, count(images), *shares)
 
 
 def _interval_of_f1(facts: Facts, level: float) -> str:
@@ -156,12 +165,6 @@ def abstention(facts: Facts) -> Sequence[Block]:
         ("Training images, held out", *_outcome(chosen)),
         ("Test images", *_outcome(test)),
     ]
-    doubtful = (
-        f"Of the {test['errors']} wrong answers given on test images, {test['disputed_errors']} "
-        f"are on labels that people dispute; {test['errors_to_a_person']} more errors went to a "
-        f"person. Of {test['disputed']} test images with a disputed label, "
-        f"{test['disputed_to_a_person']} went to a person."
-    )
     return [
         Paragraph(_threshold(chosen)),
         Table(
@@ -174,8 +177,22 @@ def abstention(facts: Facts) -> Sequence[Block]:
             "answers among those given.",
             soft=True,
         ),
-        Paragraph(doubtful),
+        Paragraph(_errors(test)),
     ]
+
+
+def _errors(test: Mapping[str, Any]) -> str:
+    if not test["disputed"]:  # nobody has looked, or none is among these images
+        return (
+            f"Beside the {test['errors']} wrong answers given on test images, "
+            f"{test['errors_to_a_person']} more errors went to a person."
+        )
+    return (
+        f"Of the {test['errors']} wrong answers given on test images, {test['disputed_errors']} "
+        f"are on labels that people dispute; {test['errors_to_a_person']} more errors went to a "
+        f"person. Of {test['disputed']} test images with a disputed label, "
+        f"{test['disputed_to_a_person']} went to a person."
+    )
 
 
 def _threshold(chosen: Mapping[str, Any]) -> str:

@@ -63,7 +63,8 @@ class Champion:
     """The current champion beside the challenger, on the same images in the same process.
 
     ``comparison`` is on the test images, ``corrupted`` on those corrupted; both are None if
-    the champion could not be scored, and ``fault`` says why. ``identical``: same bytes.
+    the champion could not be scored, and ``fault`` says why; ``others``: since it tells other
+    classes apart. ``identical``: same bytes.
     """
 
     version: str
@@ -71,6 +72,7 @@ class Champion:
     corrupted: Interval | None = None
     fault: str = ""
     identical: bool = False
+    others: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,12 @@ def _standing(champion: Champion | None, passed: bool) -> list[str]:
     name = f"champion {champion.version}"
     if champion.identical:
         return [f"is the {name} already"]
+    if champion.others:
+        return [
+            f"{name} cannot stand beside it: {champion.fault}. Give these classes a champion of "
+            "their own by another name for register.stage in params.yaml, or replace it (python "
+            "-m flows promote VERSION --force --reason TEXT)"
+        ]
     if champion.comparison is None:
         return [
             f"{name} could not be scored: {champion.fault}. Bring its file back into DVC's cache "

@@ -27,14 +27,13 @@ LABELS = {
 """Row in the official test set, and the published label that people dispute."""
 
 
-def rows(labels: np.ndarray) -> np.ndarray:
+def rows(labels: np.ndarray, is_mnist: bool) -> np.ndarray:
     """Return which of the test images have a disputed label, bool ``(n,)``.
 
-    ``labels`` ``(n,)`` are those of the first n official test images. Where a disputed label
-    is not what was published this is another test set, of which nothing is known.
+    ``labels`` ``(n,)`` are those of the first n official test images; of the test set of
+    another data set nothing is known.
     """
     disputed = np.zeros(len(labels), dtype=bool)
-    known = {row: label for row, label in LABELS.items() if row < len(labels)}
-    if all(labels[row] == label for row, label in known.items()):
-        disputed[list(known)] = True
+    if is_mnist:
+        disputed[[row for row in LABELS if row < len(labels)]] = True
     return disputed

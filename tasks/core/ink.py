@@ -77,7 +77,7 @@ def _cut(image: np.ndarray) -> tuple[np.ndarray, Box]:
 
 def box(mask: np.ndarray) -> Box:
     """Return the rows and columns from the first true pixel to the last; there has to be one."""
-    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 

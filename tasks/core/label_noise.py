@@ -2,7 +2,7 @@
 
 Source: Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset
 labels", 2021. All of cleanlab that the project uses stands here. Arguments are the same in
-every function: labels 0 to 9 ``(n,)`` and the probabilities ``(n, 10)`` that models gave
+every function: labels ``(n,)`` and the probabilities ``(n, classes)`` that models gave
 those images without having seen them.
 """
 
@@ -15,7 +15,7 @@ class Doubts(NamedTuple):
     """What the out-of-fold probabilities say of each label, ``(n,)`` each.
 
     ``order`` are positions, the most suspect label first. ``confidence`` is the probability
-    of the label, ``suggested`` the most probable other digit and ``suggested_probability``
+    of the label, ``suggested`` the most probable other class and ``suggested_probability``
     its probability. ``wrong`` marks the labels that confident learning calls wrong.
     """
 

@@ -1,5 +1,7 @@
 """What a person decided on single labels, and the training rows that are left by it."""
 
+import csv
+import io
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -14,7 +16,10 @@ Action = Literal["exclude", "correct"]
 
 
 class Review(NamedTuple):
-    """One decision on one row of the published training set; ``line`` is where it stands."""
+    """One decision on one training row; ``line`` is where it stands.
+
+    ``label`` and ``corrected`` are places of class names.
+    """
 
     line: int
     row: int
@@ -54,10 +59,12 @@ def fingerprints(images: np.ndarray) -> list[str]:
     return [digest[:16] for digest in hashes(images)]
 
 
-def proposal(row: int, image: str, label: int, suggested: int | None) -> str:
+def proposal(row: int, image: str, label: str, suggested: str | None) -> str:
     """Return the start of a review's line: who, date and why are left for a person to fill in.
 
-    Without a ``suggested`` digit it excludes the row.
+    Without a ``suggested`` class it excludes the row.
     """
-    action = "exclude," if suggested is None else f"correct,{suggested}"
-    return f"{row},{image},{label},{action},,,"
+    line = io.StringIO()
+    decided = ("exclude", "") if suggested is None else ("correct", suggested)
+    csv.writer(line, lineterminator="").writerow([row, image, label, *decided, "", "", ""])
+    return line.getvalue()

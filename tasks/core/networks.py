@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Architecture(NamedTuple):
-    """Convolutions without padding, then a dense layer, then the ten outputs.
+    """Convolutions without padding, then a dense layer, then an output a class.
 
     Behind each convolution stand a max pool, batch normalisation and ReLU. The pool comes
     first because it removes three quarters of the work behind it.
@@ -37,8 +37,10 @@ LOGITS = "logits"
 SIZE = 28
 
 
-def convolutional(architecture: Architecture, scaling: str, dropout: float) -> "keras.Model":
-    """Build a CNN member: uint8 images ``(n, 28, 28)`` to ten probabilities, float32.
+def convolutional(
+    architecture: Architecture, scaling: str, dropout: float, classes: int
+) -> "keras.Model":
+    """Build a CNN member: uint8 images ``(n, 28, 28)`` to a probability a class, float32.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ def convolutional(architecture: Architecture, scaling: str, dropout: float) -> "
         The range of pixels behind the input: ``"[0,1]"`` or ``"[-1,1]"``.
     dropout
         Fraction of the features that training drops before the last layer.
+    classes
+        How many there are.
     """
     from keras import layers
 
@@ -53,11 +57,11 @@ def convolutional(architecture: Architecture, scaling: str, dropout: float) -> "
         x = layers.Cropping2D(architecture.border)(x)
         return _convolve(x, architecture, dropout, layers.BatchNormalization)
 
-    return _classifier(hidden, scaling, (SIZE, SIZE, 1))
+    return _classifier(hidden, scaling, (SIZE, SIZE, 1), classes)
 
 
 def trainable(
-    architecture: Architecture, scaling: str, dropout: float, precision: str
+    architecture: Architecture, scaling: str, dropout: float, classes: int, precision: str
 ) -> "keras.Model":
     """Build the same CNN as it is trained: images without their border to logits.
 
@@ -74,7 +78,7 @@ def trainable(
         return _convolve(x, architecture, dropout, _fused_batch_normalisation())
 
     side = SIZE - 2 * architecture.border
-    return logits_of(_classifier(hidden, scaling, (side, side, 1), precision))
+    return logits_of(_classifier(hidden, scaling, (side, side, 1), classes, precision))
 
 
 def _convolve(x: Any, architecture: Architecture, dropout: float, normalisation: Any) -> Any:
@@ -112,7 +116,7 @@ def _fused_batch_normalisation() -> type:
     return FusedBatchNormalization
 
 
-def recurrent(units: int, rows: int, scaling: str, dropout: float) -> "keras.Model":
+def recurrent(units: int, rows: int, scaling: str, dropout: float, classes: int) -> "keras.Model":
     """Build an RNN that reads an image from top to bottom, ``rows`` rows of pixels a step."""
     from keras import layers
 
@@ -120,17 +124,17 @@ def recurrent(units: int, rows: int, scaling: str, dropout: float) -> "keras.Mod
         x = layers.GRU(units, unroll=True)(x)
         return layers.Dropout(dropout)(x)
 
-    return _classifier(hidden, scaling, (SIZE // rows, SIZE * rows))
+    return _classifier(hidden, scaling, (SIZE // rows, SIZE * rows), classes)
 
 
-def notebook(units: int, scaling: str) -> "keras.Model":
-    """Build the source document's own network: 784-128-10."""
+def notebook(units: int, scaling: str, classes: int) -> "keras.Model":
+    """Build the source document's own network: 784-128-10 for ten classes."""
     from keras import layers
 
     def hidden(x: Any) -> Any:
         return layers.Dense(units, activation="relu")(layers.Flatten()(x))
 
-    return _classifier(hidden, scaling, (SIZE, SIZE))
+    return _classifier(hidden, scaling, (SIZE, SIZE), classes)
 
 
 def logits_of(model: "keras.Model") -> "keras.Model":
@@ -144,6 +148,7 @@ def _classifier(
     hidden: Callable[[Any], Any],
     scaling: str,
     shape: tuple[int, ...],
+    classes: int,
     precision: str = "float32",
 ) -> Any:
     """Return pixels → scaling → ``shape`` → ``hidden`` → logits → probabilities."""
@@ -157,7 +162,7 @@ def _classifier(
     x = layers.Rescaling(*SCALINGS[scaling])(pixels)
     x = hidden(layers.Reshape(shape)(x))
     keras.config.set_dtype_policy("float32")
-    logits = layers.Dense(10, name=LOGITS)(x)
+    logits = layers.Dense(classes, name=LOGITS)(x)
     return keras.Model(pixels, layers.Softmax()(logits))
 
 

@@ -36,6 +36,10 @@ _STYLE: dict[Any, Any] = {
 _WIDTH = 4.8  # inches; at this size the text can still be read on a phone
 
 
+_LONG = 4  # letters of a name from which on names stand upright below a figure
+_ACROSS = 110  # points of text in a row of the confusion matrix
+
+
 class History(NamedTuple):
     """One network's course, ``(epochs,)`` each: epochs from 1, training and held-out values."""
 
@@ -54,14 +58,14 @@ class Estimate(NamedTuple):
     strong: bool
 
 
-def samples(images: np.ndarray, labels: np.ndarray, per_class: int) -> str:
-    """Draw the first ``per_class`` images ``(n, 28, 28)`` uint8 of every label, a row each."""
-    classes = np.unique(labels)
+def samples(images: np.ndarray, labels: np.ndarray, classes: Sequence[str], per_class: int) -> str:
+    """Draw the first ``per_class`` images ``(n, 28, 28)`` uint8 of every class, a row each."""
+    places = range(len(classes))
     with _figure(_WIDTH * len(classes) / per_class) as (figure, axes):
-        sheet = montage([images[labels == label][:per_class] for label in classes], per_class)
+        sheet = montage([images[labels == place][:per_class] for place in places], per_class)
         axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="none")
         side = images.shape[1]
-        axes.set_yticks(np.arange(len(classes)) * side + side / 2, [str(c) for c in classes])
+        axes.set_yticks(np.arange(len(classes)) * side + side / 2, classes)
         axes.set(ylabel="label", xticks=[])
         axes.grid(visible=False)
         axes.tick_params(length=0)
@@ -111,10 +115,11 @@ def _mean(histories: list[History]) -> History:
     return History(*stacked.mean(0))
 
 
-def confusion(matrix: np.ndarray) -> str:
+def confusion(matrix: np.ndarray, classes: Sequence[str], noun: str) -> str:
     """Draw counts ``(classes, classes)``, rows true, columns predicted; errors are coloured.
 
-    The right answers outnumber the errors by far: on one scale no error would be seen.
+    ``noun`` is what a class is called. The right answers outnumber the errors by far: on one
+    scale no error would be seen.
     """
     errors = matrix * ~np.eye(len(matrix), dtype=bool)
     with _figure(_WIDTH) as (figure, axes):
@@ -125,8 +130,11 @@ def confusion(matrix: np.ndarray) -> str:
                 axes.axvspan(predicted - 0.5, predicted + 0.5, *_span(actual, matrix), **cell)
             _write(axes, predicted, actual, matrix, bold=actual == predicted)
         limits = (-0.5, len(matrix) - 0.5)
-        axes.set(xlabel="predicted digit", ylabel="true digit", xlim=limits, ylim=limits[::-1])
-        axes.set(xticks=range(len(matrix)), yticks=range(len(matrix)), aspect="equal")
+        axes.set(xlabel=f"predicted {noun}", ylabel=f"true {noun}", aspect="equal")
+        axes.set(xlim=limits, ylim=limits[::-1])
+        longest = max(map(len, classes))
+        axes.set_xticks(range(len(matrix)), classes, rotation=0 if longest < _LONG else 90)
+        axes.set_yticks(range(len(matrix)), classes)
         axes.grid(visible=False)
         return _svg(figure)
 
@@ -138,7 +146,8 @@ def _span(row: int, matrix: np.ndarray) -> tuple[float, float]:
 
 def _write(axes: "Axes", x: int, y: int, matrix: np.ndarray, *, bold: bool) -> None:
     weight = "bold" if bold else "normal"
-    axes.text(x, y, str(matrix[y, x]), ha="center", va="center", size=8, weight=weight)
+    size = min(8, _ACROSS / len(matrix))  # points
+    axes.text(x, y, str(matrix[y, x]), ha="center", va="center", size=size, weight=weight)
 
 
 def reliability(confidence: np.ndarray, rates: Sequence[Estimate]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -58,30 +59,29 @@ class Drift(NamedTuple):
     detected: bool
 
 
-def performance(current: Answers, reference: Answers) -> str:
+def performance(current: Answers, reference: Answers, classes: Sequence[str]) -> str:
     """Return Evidently's page on a classifier's answers beside those of the reference."""
-    from evidently import DataDefinition, MulticlassClassification
+    from evidently import DataDefinition
     from evidently.presets import ClassificationPreset
 
-    names = _class_names(current.probabilities)
-    roles = MulticlassClassification(
-        target="label", prediction_labels="prediction", prediction_probas=names
-    )
+    names = _without_marks(classes)
+    target, predicted = _roles(names)
     definition = DataDefinition(
-        classification=[roles],
-        categorical_columns=["label", "prediction"],
+        classification=[_classification(names)],
+        categorical_columns=[target, predicted],
         numerical_columns=names,
     )
-    tables = (answer_table(current), answer_table(reference))
+    tables = (answer_table(current, names), answer_table(reference, names))
     return _page(_run([ClassificationPreset()], *tables, definition))
 
 
-def drift(current: View, reference: View, distances: Distances) -> Drift:
+def drift(current: View, reference: View, classes: Sequence[str], distances: Distances) -> Drift:
     """Return Evidently's page on how far the current images are from the reference."""
     from evidently import DataDefinition
     from evidently.presets import DataDriftPreset
 
-    tables = (view_table(current), view_table(reference))
+    known = _without_marks(classes)
+    tables = (view_table(current, known), view_table(reference, known))
     numbers = [name for name in tables[0] if name != "predicted class"]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=["predicted class"])
     preset = DataDriftPreset(
@@ -98,18 +98,41 @@ def drift(current: View, reference: View, distances: Distances) -> Drift:
     return Drift(_page(snapshot), values, drifted, detected)
 
 
-def answer_table(answers: Answers) -> "pd.DataFrame":
+def answer_table(answers: Answers, classes: Sequence[str]) -> "pd.DataFrame":
     """Return label, prediction and one column of probabilities a class."""
     import pandas as pd
 
-    names = _class_names(answers.probabilities)
+    names = np.array(classes, dtype=object)
     exact = answers.probabilities.astype(float)  # float32 rows sum to one but for some 1e-7
     table = pd.DataFrame(exact / exact.sum(1, keepdims=True), columns=names)
-    predicted = answers.probabilities.argmax(1)
-    return table.assign(label=answers.labels.astype(str), prediction=predicted.astype(str))
+    target, predicted = _roles(classes)
+    said = {target: names[answers.labels], predicted: names[answers.probabilities.argmax(1)]}
+    return table.assign(**said)
 
 
-def view_table(view: View) -> "pd.DataFrame":
+def _classification(names: list[str]) -> Any:
+    """Return what Evidently calls the columns; two classes are a thing of their own to it."""
+    from evidently import BinaryClassification, MulticlassClassification
+
+    target, predicted = _roles(names)
+    roles = {"target": target, "prediction_labels": predicted}
+    if len(names) > 2:
+        return MulticlassClassification(prediction_probas=names, **roles)
+    return BinaryClassification(prediction_probas=names[1], pos_label=names[1], **roles)
+
+
+def _without_marks(classes: Sequence[str]) -> list[str]:
+    """Return names that cannot end a script: Evidently puts them into one as they are."""
+    return [name.replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}") for name in classes]
+
+
+def _roles(classes: Sequence[str]) -> tuple[str, str]:
+    """Return the columns of label and prediction, beside those that are named like classes."""
+    mark = "" if not {"label", "prediction"} & {*classes} else " (role)"
+    return f"label{mark}", f"prediction{mark}"
+
+
+def view_table(view: View, classes: Sequence[str]) -> "pd.DataFrame":
     """Return image statistics, embedding components, predicted class and confidence."""
     import pandas as pd
 
@@ -117,7 +140,8 @@ def view_table(view: View) -> "pd.DataFrame":
     parts |= {f"embedding {i + 1}": column for i, column in enumerate(view.components.T)}
     parts["confidence"] = view.probabilities.max(1)
     table = pd.DataFrame(parts).astype(float)
-    return table.assign(**{"predicted class": view.probabilities.argmax(1).astype(str)})
+    predicted = np.array(classes, dtype=object)[view.probabilities.argmax(1)]
+    return table.assign(**{"predicted class": predicted})
 
 
 def framed(page: str, title: str, banner: str) -> str:
@@ -152,7 +176,3 @@ def _distances(snapshot: Any) -> dict[str, float]:
 
 def _page(snapshot: Any) -> str:
     return str(snapshot.get_html_str(as_iframe=False))
-
-
-def _class_names(probabilities: np.ndarray) -> list[str]:
-    return [str(digit) for digit in range(probabilities.shape[1])]

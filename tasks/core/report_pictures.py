@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tasks.core import metrics, plots
+from tasks.core.classes import noun
 from tasks.core.corruptions import CORRUPTIONS, corrupt
 from tasks.core.plots import Estimate, History
 from tasks.core.report_words import percent
@@ -22,10 +23,13 @@ class Picture(NamedTuple):
     drawing: str
 
 
-def samples(images: np.ndarray, labels: np.ndarray, per_class: int) -> Picture:
+def samples(
+    images: np.ndarray, labels: np.ndarray, classes: Sequence[str], per_class: int
+) -> Picture:
     """Show the first ``per_class`` images ``(n, 28, 28)`` uint8 of every label."""
-    text = f"A grid of handwritten digits: the first {per_class} training images of every label."
-    return Picture("samples", "Samples", text, plots.samples(images, labels, per_class))
+    what = "handwritten digits" if noun(classes) == "digit" else "images"
+    text = f"A grid of {what}: the first {per_class} training images of every label."
+    return Picture("samples", "Samples", text, plots.samples(images, labels, classes, per_class))
 
 
 def errors(board: Sequence[Mapping[str, Any]]) -> Picture:
@@ -42,18 +46,17 @@ def errors(board: Sequence[Mapping[str, Any]]) -> Picture:
     return Picture("errors", "Error rates of all models", text, plots.errors(rates))
 
 
-def confusion(answers: Table) -> Picture:
-    """Show which digit is taken for which; ``answers`` has actual and predicted, ``(n,)``."""
-    actual, predicted = (answers[name].astype(int) for name in ("actual", "predicted"))
-    classes = int(max(actual.max(), predicted.max())) + 1
-    matrix = metrics.confusion_matrix(actual, predicted, classes)
+def confusion(answers: Table, classes: Sequence[str]) -> Picture:
+    """Show which class is taken for which; ``answers`` has actual and predicted, ``(n,)``."""
+    actual, predicted = answers["actual"], answers["predicted"]
+    matrix = metrics.confusion_matrix(actual, predicted, len(classes))
     wrong = matrix * ~np.eye(len(matrix), dtype=bool)
-    true, said = np.unravel_index(wrong.argmax(), wrong.shape)
+    true, said = (classes[int(at)] for at in np.unravel_index(wrong.argmax(), wrong.shape))
     text = f"{matrix.sum() - wrong.sum()} of {matrix.sum()} test images are right."
     if wrong.any():
         text += f" The most frequent error: {true} taken for {said}, {wrong.max()} times."
     title = "Confusion matrix of the ensemble"
-    return Picture("confusion", title, text, plots.confusion(matrix))
+    return Picture("confusion", title, text, plots.confusion(matrix, classes, noun(classes)))
 
 
 def reliability(table: Table, level: float) -> Picture:

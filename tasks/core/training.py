@@ -87,13 +87,14 @@ def fit(
     # As many batches a call as fit evenly: fewer returns to Python
     together = max(count for count in range(1, _STEPS + 1) if steps % count == 0)
     model.compile(optimizer, loss, metrics=["accuracy"], steps_per_execution=together)
+    classes = model.output_shape[-1]
     border = (images.shape[1] - model.input_shape[1]) // 2
     model.fit(
-        _batches(images, labels, schedule, ranges, border=border, seed=seed),
+        _batches(images, _one_hot(labels, classes), schedule, ranges, border=border, seed=seed),
         steps_per_epoch=steps,
         epochs=schedule.epochs,
         shuffle=False,
-        validation_data=_inside(validation, border) if len(validation[1]) else None,
+        validation_data=_inside(validation, border, classes) if len(validation[1]) else None,
         validation_batch_size=_BATCH,
         callbacks=[reporter(report)],
         verbose=0,
@@ -101,13 +102,13 @@ def fit(
 
 
 def probabilities(model: "keras.Model", images: np.ndarray) -> np.ndarray:
-    """Return ``(n, 10)`` float32 for uint8 images ``(n, 28, 28)``."""
+    """Return ``(n, classes)`` float32 for uint8 images ``(n, 28, 28)``."""
     return np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
 
 
 def _batches(
     images: np.ndarray,
-    labels: np.ndarray,
+    targets: np.ndarray,
     schedule: Schedule,
     ranges: augment.Ranges,
     *,
@@ -124,7 +125,7 @@ def _batches(
         [rng.permutation(len(images))[: steps * size] for _ in range(schedule.epochs)]
     )
     transforms = augment.affine_transforms(rng, len(order), ranges, border)
-    pixels, targets = tf.constant(images[..., None]), tf.constant(_one_hot(labels))
+    pixels, wanted = tf.constant(images[..., None]), tf.constant(targets)
 
     def distorted(rows: Any, transform: Any) -> tuple[Any, Any]:
         warped = tf.raw_ops.ImageProjectiveTransformV3(
@@ -135,7 +136,7 @@ def _batches(
             interpolation="BILINEAR",
             fill_mode="CONSTANT",
         )
-        return warped[..., 0], tf.gather(targets, rows)
+        return warped[..., 0], tf.gather(wanted, rows)
 
     dataset = tf.data.Dataset.from_tensor_slices(
         (order.astype(np.int32).reshape(-1, size), transforms.reshape(-1, size, 8))
@@ -164,14 +165,16 @@ def _one_cycle(schedule: Schedule, steps: int) -> Any:
     return OneCycle()
 
 
-def _inside(pair: tuple[np.ndarray, np.ndarray], border: int) -> tuple[np.ndarray, np.ndarray]:
+def _inside(
+    pair: tuple[np.ndarray, np.ndarray], border: int, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
     images, labels = pair
     inside = slice(border, images.shape[1] - border)
-    return images[:, inside, inside], _one_hot(labels)
+    return images[:, inside, inside], _one_hot(labels, classes)
 
 
-def _one_hot(labels: np.ndarray) -> np.ndarray:
-    return np.eye(10, dtype=np.float32)[labels]
+def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    return np.eye(classes, dtype=np.float32)[labels]
 
 
 def reporter(report: Callable[[Epoch], None]) -> Any:

@@ -73,9 +73,18 @@ def load_onnx(content: bytes | Path) -> Any:
 
 
 def probabilities(session: Any, images: np.ndarray) -> np.ndarray:
-    """Return ``(n, 10)`` float32 for uint8 images ``(n, 28, 28)``."""
+    """Return ``(n, classes)`` float32 for uint8 images ``(n, 28, 28)``."""
+    return _said(session, images, session.get_outputs()[0].name)
+
+
+def members(session: Any, images: np.ndarray) -> np.ndarray:
+    """Return what each member of an ensemble says, ``(n, members, classes)`` float32."""
+    return _said(session, images, "members")
+
+
+def _said(session: Any, images: np.ndarray, output: str) -> np.ndarray:
     name = session.get_inputs()[0].name
     batches = range(0, len(images), _BATCH)
     return np.concatenate(
-        [session.run(None, {name: images[start : start + _BATCH]})[0] for start in batches]
+        [session.run([output], {name: images[start : start + _BATCH]})[0] for start in batches]
     )

@@ -11,8 +11,9 @@ from typing import Any
 
 from tasks.core import card
 from tasks.core.card_blocks import Facts
+from tasks.core.card_data import DATASET, REVIEWS
 from tasks.core.card_decision import DECISION
-from tasks.core.card_origin import KNOWN, REVIEWS
+from tasks.core.card_origin import KNOWN
 from tasks.core.card_results import ABSTENTION, CALIBRATION, FIGURES, MODELS, PARAMS
 from tasks.io import git, pages, registry
 
@@ -85,7 +86,8 @@ def _yaml(content: bytes) -> Any:
 
 
 _READERS: dict[str, Callable[[bytes], Any]] = {
-    **dict.fromkeys((FIGURES, DECISION, MODELS, ABSTENTION, CALIBRATION, KNOWN, REVIEWS), _json),
+    **dict.fromkeys((FIGURES, DECISION, MODELS, ABSTENTION, CALIBRATION), _json),
+    **dict.fromkeys((KNOWN, REVIEWS, DATASET), _json),
     PARAMS: _yaml,
 }
 """What is read of a version's commit, and how."""

@@ -1,10 +1,11 @@
 """What a commit of the pipeline records, read without checking it out."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tasks.io import git
+from tasks.core.classes import DIGITS
+from tasks.io import about, git
 from tasks.io.stage import StageError
 
 
@@ -37,6 +38,24 @@ def outs(root: Path, commit: str) -> dict[str, str]:
     """Return the md5 of every out that dvc.lock in ``commit`` records, by the out's path."""
     entries = (out for stage in stages(root, commit).values() for out in stage.get("outs", []))
     return {out["path"]: out["md5"] for out in entries if "md5" in out}
+
+
+def added(root: Path, commit: str, folder: str) -> dict[str, str]:
+    """Return the md5 of what `dvc add` took below ``folder`` by its path, as ``commit`` has it."""
+    found = {}
+    for name in git.files(root, commit, folder):
+        if name.endswith(".dvc"):
+            for out in yaml(root, commit, name).get("outs") or []:
+                found[(PurePosixPath(name).parent / out["path"]).as_posix()] = str(out["md5"])
+    return found
+
+
+def classes(root: Path, commit: str) -> tuple[str, ...]:
+    """Return the names of the classes that the models of ``commit`` tell apart.
+
+    A commit that does not tell is from when there was MNIST alone.
+    """
+    return tuple(figures(root, commit, about.FILE.as_posix()).get("classes", DIGITS))
 
 
 def figures(root: Path, commit: str, path: str) -> dict[str, Any]:

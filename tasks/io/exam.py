@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tasks.core.corruptions import CORRUPTIONS, corrupt
-from tasks.io import archives, files, sealed
+from tasks.io import archives, dataset, files, sealed
 
 IMAGES = Path("data/preprocess/test_images.npy")
 
@@ -30,14 +30,16 @@ class Answers(NamedTuple):
 class Exam(NamedTuple):
     """Images and their labels, the same for every model that is judged beside another.
 
-    ``images`` ``(n, 28, 28)`` uint8, 0 is background; ``labels`` ``(n,)`` uint8; ``rows``
-    ``(m,)`` are the images that are corrupted, by ``seed``.
+    ``images`` ``(n, 28, 28)`` uint8, 0 is background; ``labels`` ``(n,)`` uint8, the places
+    of their names in ``classes``; ``rows`` ``(m,)`` are the images that are corrupted, by
+    ``seed``.
     """
 
     images: np.ndarray
     labels: np.ndarray
     rows: np.ndarray
     seed: int
+    classes: tuple[str, ...]
 
     def answer(self, model: bytes) -> Answers:
         """Return which answers of an ONNX ``model`` are right.
@@ -45,7 +47,7 @@ class Exam(NamedTuple):
         Raises
         ------
         ModelError
-            If it cannot be loaded or run, or does not answer finite rows of ten.
+            If it cannot be loaded or run, or does not answer a finite number a class.
         """
         try:
             session = archives.load_onnx(model)
@@ -79,7 +81,7 @@ class Exam(NamedTuple):
 
     def _right(self, session: object, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         answers = archives.probabilities(session, images)
-        wanted = (len(images), 10)
+        wanted = (len(images), len(self.classes))
         if answers.shape != wanted or not np.isfinite(answers).all():
             raise ModelError(f"expected finite probabilities {wanted}; got {answers.shape}")
         return np.asarray(answers.argmax(axis=1) == labels)
@@ -90,4 +92,4 @@ def load(root: Path, corrupted: int, seed: int) -> Exam:
     labels = sealed.labels(root)
     images = files.read_array(root / IMAGES, np.uint8, (len(labels), 28, 28))
     rows = np.random.default_rng(seed).permutation(len(labels))[:corrupted]
-    return Exam(images, labels, np.sort(rows), seed)
+    return Exam(images, labels, np.sort(rows), seed, dataset.classes(root))

@@ -72,7 +72,7 @@ def measure(artifact: Path, batch: KnownBatch, calls: int) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If it does not answer a row of ten finite numbers for each image.
+        If it does not answer a row of finite numbers, one a class, for each image.
     """
     start = time.perf_counter()
     session = archives.load_onnx(artifact)

@@ -18,7 +18,7 @@ FILE = Path("models/ensemble/known_batch.json")
 
 
 class KnownBatch(NamedTuple):
-    """Images ``(n, 28, 28)`` uint8 and the probabilities ``(n, 10)`` float32 recorded for them."""
+    """Images ``(n, 28, 28)`` uint8 and the probabilities ``(n, classes)`` float32 recorded."""
 
     images: np.ndarray
     probabilities: np.ndarray
@@ -56,9 +56,10 @@ def parse(content: bytes, where: str) -> KnownBatch:
         probabilities = np.array(found["probabilities"], np.float32)
     except (KeyError, TypeError, ValueError) as error:
         raise StageError(f"{where}: expected images and their probabilities; {error}") from None
-    if not len(images) or probabilities.shape != (len(images), 10):
+    rows = probabilities.shape[:1] if probabilities.ndim == 2 else None
+    if not len(images) or rows != (len(images),) or probabilities.shape[1] < 2:
         raise StageError(
-            f"{where}: expected ten probabilities for each of {len(images)} images; "
-            f"got {probabilities.shape}"
+            f"{where}: expected the probabilities of all classes for each of {len(images)} "
+            f"images; got {probabilities.shape}"
         )
     return KnownBatch(images, probabilities)

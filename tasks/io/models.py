@@ -46,18 +46,27 @@ def member_name(architecture: str, fold: int, seed: int) -> str:
 
 def members() -> list[Model]:
     """Return the CNN members that ``params.yaml`` asks for, in its order."""
+    return [Model(name, "member", TRAIN / name) for name, _ in _matrix()]
+
+
+def member_folds() -> list[int]:
+    """Return the fold that each of `members` has not seen, in their order."""
+    return [fold for _, fold in _matrix()]
+
+
+def _matrix() -> list[tuple[str, int]]:
+    """Return each member's name and the fold that is held out from it."""
     section = params.load().get("train")
     if isinstance(section, dict):
         others = ("networks", "recipe")
         section = {key: value for key, value in section.items() if key not in others}
     matrix = params.parse(Matrix, "train", section)
-    names = (
-        member_name(architecture, fold, seed)
+    return [
+        (member_name(architecture, fold, seed), fold)
         for architecture in matrix.architectures
         for fold in matrix.folds
         for seed in matrix.seeds
-    )
-    return [Model(name, "member", TRAIN / name) for name in names]
+    ]
 
 
 def baselines() -> list[Model]:

@@ -8,14 +8,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tasks.io.stage import StageError
 
 FILE = Path("params.yaml")
-SHARED = ("seed", "data", "profiles")
+SHARED = ("seed", "data", "monitor", "profiles")
 """What stands in the file beside one section for each stage."""
 
 
@@ -42,10 +49,25 @@ class Section(BaseModel):
 class Data(Section):
     """The data set, as every stage sees it."""
 
-    source: str | None = Field(description="local MNIST: IDX folder or npz; null: download")
-    train_rows: int = Field(ge=100, le=60_000, description="first n training images")
-    test_rows: int = Field(ge=100, le=10_000, description="first n test images")
+    source: str | None = Field(
+        min_length=1,
+        description="path of a data set, sklearn:digits, openml:<name> or keras:<name>",
+    )
+    test_source: str | None = Field(
+        min_length=1, description="the same for the test set; null: as the source has it"
+    )
+    test_share: float = Field(
+        gt=0, le=0.5, description="of each class set apart where the source has no test set"
+    )
+    train_rows: int | None = Field(ge=100, description="first n training images; null: all")
+    test_rows: int | None = Field(ge=100, description="first n test images; null: all")
     scaling: Literal["[0,1]", "[-1,1]"] = Field(description="pixel range inside the models")
+
+    @model_validator(mode="after")
+    def _sourced(self) -> "Data":
+        if self.test_source is not None and self.source is None:
+            raise ValueError("a source where there is a test_source")
+        return self
 
 
 class Seed(Section):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tasks.io import commits, git, store
 from tasks.io.stage import StageError
 
+_OPEN = "data/source"  # what users put there is in the commit only where DVC tracks it
 _FOLDER = ".dir"  # ends the md5 of a folder, which is that of the list of its files
 
 
@@ -61,7 +62,8 @@ class Pipeline:
                 graph = repo.index.graph
         except DvcException as error:
             raise StageError(f"{self._commit[:7]}: expected DVC's graph; {error}") from None
-        order = [*networkx.topological_sort(graph)][::-1]
+        # What `dvc add` took is no stage: who depends on it verifies it.
+        order = [stage for stage in networkx.topological_sort(graph) if stage.cmd][::-1]
         last = [stage for stage in order if stage.name in ends]
         behind = {stage for end in last for stage in (end, *networkx.descendants(graph, end))}
         return [stage.name for stage in order if stage in behind]
@@ -101,11 +103,25 @@ class Pipeline:
     def _dep(self, path: str, md5: str | None) -> str | None:
         if path in self._outs:
             return _difference(md5, self._outs[path], "; the stage before left ")
-        if held := git.files(self._root, self._commit, path):
-            return _difference(md5, self._tree(path, held))
+        held = git.files(self._root, self._commit, path)
+        if added := commits.added(self._root, self._commit, path):
+            return self._with_added(path, md5, held, added)
+        if held:
+            fault = _difference(md5, self._tree(path, held))
+            return None if fault and path == _OPEN else fault
         below = {name: hash_ for name, hash_ in self._outs.items() if name.startswith(f"{path}/")}
         # A folder may have held more than outs; then its hash cannot be computed again.
         return "" if below and self._listing(path, below) == md5 else None
+
+    def _with_added(
+        self, path: str, md5: str | None, held: dict[str, str], added: dict[str, str]
+    ) -> str | None:
+        """Hash a folder of files in the commit and of what `dvc add` took, and the latter alone."""
+        states = [self._out(name, hash_) for name, hash_ in added.items()]
+        if faults := [state for state in states if state]:
+            return faults[0]
+        listed = self._listing(path, added, {name: self._blob(name) for name in held})
+        return None if None in states or listed is None else _difference(md5, listed)
 
     def _cached(self, path: str, md5: str) -> str | None:
         """Hash a file in the cache, or a folder's list and each file on it."""
@@ -124,9 +140,11 @@ class Pipeline:
             return self._blob(path)
         return _listed({name.removeprefix(f"{path}/"): self._blob(name) for name in held})
 
-    def _listing(self, path: str, outs: dict[str, str]) -> str | None:
-        """Return the md5 of a folder from the outs in it; None if a list is not here."""
-        entries = {}
+    def _listing(
+        self, path: str, outs: dict[str, str], others: dict[str, str] | None = None
+    ) -> str | None:
+        """Return the md5 of a folder from all that is in it; None if a list is not here."""
+        entries = {name.removeprefix(f"{path}/"): md5 for name, md5 in (others or {}).items()}
         for name, md5 in outs.items():
             if not md5.endswith(_FOLDER):
                 entries[name.removeprefix(f"{path}/")] = md5

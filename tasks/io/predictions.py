@@ -12,7 +12,7 @@ FILE = "predictions.npz"
 
 
 class Predictions(NamedTuple):
-    """Probabilities of one model, float32 ``(n, 10)``, and the training rows they belong to.
+    """Probabilities of one model, float32 ``(n, classes)``, and the training rows they belong to.
 
     ``train`` are images that the model was fitted on (a sample), ``validation`` are training
     images that it never saw, ``test`` is the whole test set in order. Rows are int32 ``(n,)``.

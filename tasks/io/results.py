@@ -1,12 +1,13 @@
 """What a run left on disk, read for the report."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tasks.core import report_tables
-from tasks.io import dataset, files, models, predictions, sealed, timing
+from tasks.io import about, dataset, files, models, predictions, sealed, timing
 from tasks.io.models import Model
 from tasks.io.predictions import Predictions
 from tasks.io.stage import StageError
@@ -30,12 +31,13 @@ class Results(NamedTuple):
 class Run(NamedTuple):
     """Everything that the report is made of.
 
-    ``labels`` are those of the test images. ``coverage`` holds points of risk by coverage.
-    ``member`` and ``embeddings`` are the first member's. ``histories`` holds each network's
-    epochs: the members together under "members", every other under its own name. ``seconds``
-    is None where no time was taken.
+    ``labels`` are those of the test images; ``answers`` has labels, too. ``coverage`` holds
+    points of risk by coverage. ``member`` and ``embeddings`` are the first member's.
+    ``histories`` holds each network's epochs: the members together under "members", every
+    other under its own name. ``seconds`` is None where no time was taken.
     """
 
+    about: about.About
     digits: dataset.Digits
     labels: np.ndarray
     ensemble: Predictions
@@ -77,14 +79,16 @@ def read() -> Run:
     StageError
         Naming the first file that is missing or is not what its stage writes.
     """
+    digits = dataset.load()
     return Run(
-        digits=dataset.load(),
+        about=about.read(),
+        digits=digits,
         labels=sealed.labels(),
         ensemble=predictions.load(models.ENSEMBLE),
         member=predictions.load(models.members()[0].folder),
         embeddings=_arrays(_EMBEDDINGS),
         results=Results(**{name: files.read_json(path) for name, path in PATHS.items()}),
-        answers=_table(ANSWERS),
+        answers=_labels(ANSWERS, digits.classes),
         reliability=_table(RELIABILITY),
         coverage={name: _table(path) for name, path in CURVES.items()},
         histories=_histories(),
@@ -110,12 +114,21 @@ def _seconds(model: Model) -> float | None:
 
 
 def _table(path: Path) -> Table:
+    return _parsed(path, report_tables.numbers, "numbers")
+
+
+def _labels(path: Path, classes: Sequence[str]) -> Table:
+    """Return columns of class names as labels: the places of the names."""
+    return _parsed(path, lambda text: report_tables.places(text, classes), "classes")
+
+
+def _parsed(path: Path, parse: Callable[[str], Table], what: str) -> Table:
     try:
-        return report_tables.columns(path.read_text())
+        return parse(path.read_text())
     except FileNotFoundError:
         raise StageError(_absent(path)) from None
     except ValueError as error:
-        raise StageError(f"{path}: expected columns of numbers; {error}. {_AGAIN}") from None
+        raise StageError(f"{path}: expected columns of {what}; {error}. {_AGAIN}") from None
 
 
 def _arrays(path: Path) -> Table:

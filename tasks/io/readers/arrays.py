@@ -187,9 +187,8 @@ def _by_column(
                 source.seek(header.start + (column * count + start) * item)
                 content = source.read(held * item)
                 if len(content) < held * item:
-                    raise FormatError(
-                        f"{what}: {count} rows promised, but it ends in column {column}"
-                    )
+                    message = f"{count} rows promised, but it ends in column {column}"
+                    raise FormatError(f"{what}: {message}")
                 array[column] = np.frombuffer(content, header.dtype)
             yield array.T.reshape(held, *header.shape[1:], order="F")
 
@@ -203,7 +202,7 @@ def _seekable(file: IO[bytes], size: int, what: str) -> IO[bytes]:
     while size > 0 and (content := _read(file, min(size, BUDGET), what)):
         copy.write(content)
         size -= len(content)
-    return copy  # type: ignore[return-value]
+    return copy
 
 
 def _read(file: IO[bytes], size: int, what: str) -> bytes:

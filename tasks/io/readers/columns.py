@@ -23,7 +23,7 @@ class Layout(NamedTuple):
 
 
 def named(names: Sequence[str]) -> Layout:
-    """Return the layout of a table by its columns' names: label, pixel0, pixel1, …
+    """Return the layout of a table by its columns' names, such as label, pixel0, pixel1.
 
     Pixels are the largest group of names that differ in numbers alone.
 

@@ -13,7 +13,7 @@ READERS: dict[str, Callable[[Path], list[Part]]] = {
     "npz": arrays.npz,
     "idx": idxs.idx,
     "mat": mats.mat,
-    "csv": tables.csv,
+    "csv": tables.comma_separated,
     "parquet": parquet.parquet,
 }
 KNOWN = "npy, npz, IDX, mat, csv, Parquet, or a picture (PNG, JPEG …)"

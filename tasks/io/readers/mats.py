@@ -12,7 +12,7 @@ _MOST = 1 << 30  # numbers: such a file is read as a whole
 
 
 def mat(path: Path) -> list[Part]:
-    """Return the splits of a mat file: data and label, X and y, images and labels …
+    """Return the splits of a mat file: data and label, X and y, images and labels, and the like.
 
     Images may stand in rows or in columns ``(784, n)``, or along the last of three or four
     axes, as MATLAB likes it.

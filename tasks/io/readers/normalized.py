@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tasks.core.normalize import SIDE, bring, follows_convention, to_grey, to_levels
+from tasks.core.grey import to_grey, to_levels
+from tasks.core.normalize import SIDE, bring, follows_convention
 from tasks.io.readers.rows import Block
 
 

@@ -122,7 +122,8 @@ def _labels(column: "pa.Array", classes: list[str] | None) -> Labels:
 def _block(batch: "pa.RecordBatch", pixels: int, labels: Labels | None) -> Block:
     import pyarrow.types as kinds
 
-    told = labels if labels is not None else [None] * len(batch)
+    nothing: Labels = [None] * len(batch)
+    told = nothing if labels is None else labels
     if pixels > 1:
         return _of_columns(batch, pixels, told)
     column = batch.column(0)

@@ -28,7 +28,7 @@ def picture(file: Path | IO[bytes]) -> np.ndarray:
     FormatError
         If it is damaged, of another format, or has more than `MAX_PIXELS` pixels.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file, formats=_FORMATS) as opened:
@@ -37,7 +37,7 @@ def picture(file: Path | IO[bytes]) -> np.ndarray:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise FormatError(f"more than {MAX_PIXELS:,} pixels; make it smaller") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise FormatError("expected a picture; it is none, or damaged") from None
     except Exception as error:  # decoders raise errors of many kinds
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -39,13 +39,16 @@ class Part(NamedTuple):
     """
 
     split: str  # "train", "test", "val"; "" where the file knows none
-    length: int | None  # rows; None: not known without reading it all
+    size: int | None  # rows; None: not known without reading it all
     blocks: Callable[[int, int], Iterator[Block]]
 
 
-def block(images: np.ndarray | list[np.ndarray], labels: Sequence[Any] | None) -> Block:
+def block(
+    images: np.ndarray | list[np.ndarray], labels: Sequence[Any] | np.ndarray | None
+) -> Block:
     """Return images as a block without faults; ``labels`` are theirs alone, or None."""
-    texts = names(labels) if labels is not None else [None] * len(images)
+    nothing: Labels = [None] * len(images)
+    texts = nothing if labels is None else names(labels)
     return Block(images, texts, [None] * len(images))
 
 
@@ -74,7 +77,7 @@ def names(labels: Sequence[Any] | np.ndarray) -> Labels:
 
 
 def _name(label: Any) -> str | None:
-    if label is None or label != label:  # NaN is not itself
+    if label is None or (isinstance(label, float) and math.isnan(label)):
         return None
     if isinstance(label, bytes):
         label = label.decode("utf-8", "replace")
@@ -128,9 +131,8 @@ def colours(shape: tuple[int, ...]) -> int | None:
 
 def upright(images: np.ndarray) -> np.ndarray:
     """Return images ``(n, h, w[, channels])`` whose colours may stand before height and width."""
-    return (
-        np.moveaxis(images, 1, 3) if images.ndim == 4 and colours(images.shape[1:]) == 0 else images
-    )
+    before = images.ndim == 4 and colours(images.shape[1:]) == 0
+    return np.moveaxis(images, 1, 3) if before else images
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

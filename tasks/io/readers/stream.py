@@ -110,7 +110,7 @@ def _lengths(file: File) -> list[int | None]:
     if str(file.path) == STDIN:
         return [None]
     try:
-        return [part.length for part in formats.parts(file.path, file.kind)]
+        return [part.size for part in formats.parts(file.path, file.kind)]
     except FormatError:
         return [1]  # the row that tells the fault
 
@@ -171,13 +171,13 @@ def _container(file: File, name: str, rows: int, left: _Countdown) -> Iterator[N
 
 def _part(part: Part, prefix: str, rows: int, left: _Countdown) -> Iterator[Named]:
     """Yield the rows of a part; one whose length is not known is passed over as it is read."""
-    at = left.pass_over(part.length) if part.length is not None else 0
+    at = left.pass_over(part.size) if part.size is not None else 0
     try:
         for found in part.blocks(at, rows):
             end = at + len(found.faults)
             passed = left.pass_over(end - at)
             if passed < end - at:
-                kept = Block(*(column[passed:] for column in found))
+                kept = Block(found.images[passed:], found.labels[passed:], found.faults[passed:])
                 yield [f"{prefix}{row}" for row in range(at + passed, end)], kept
             at = end
     except (FormatError, *formats.DAMAGE) as error:
@@ -218,7 +218,8 @@ def _regrouped(pieces: Iterator[Named], rows: int) -> Iterator[Chunk]:
 
 
 def _part_of(chunk: Chunk, rows: slice) -> Chunk:
-    return Chunk(*(column[rows] for column in chunk))
+    ids, images, labels, faults = chunk
+    return Chunk(ids[rows], images[rows], labels[rows], faults[rows])
 
 
 def _joined(one: Chunk, other: Chunk) -> Chunk:

@@ -4,7 +4,7 @@ Lines are parsed some thousands at a time by Arrow; only a block with a bad line
 through line by line, so that the line alone is lost.
 """
 
-import csv as parser
+import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ class Form(NamedTuple):
     small: bool  # pixels are whole numbers up to 255, as far as seen
 
 
-def csv(path: Path) -> list[Part]:
+def comma_separated(path: Path) -> list[Part]:
     """Return the rows of a table of pixels as one part."""
     form = _form(path)
 
@@ -80,7 +80,7 @@ def _form(path: Path) -> Form:
     separator = max(",;\t ", key=first.count)
     head = _cells(lines[0], separator)
     # A label may be text in a table without header; hardly half of the columns may.
-    header = sum(np.isnan(_number(cell)) for cell in head) > len(head) / 2
+    header = bool(sum(np.isnan(_number(cell)) for cell in head) > len(head) / 2)
     if header:
         layout = columns.named(head)
     cells = [_cells(line, separator) for line in lines[header:]]
@@ -97,7 +97,7 @@ def _cells(line: bytes, separator: str) -> list[str]:
     text = line.decode("utf-8", "replace").strip("\r\n")
     if separator == " ":
         return text.split()
-    return [cell.strip() for cell in next(parser.reader([text], delimiter=separator), [])]
+    return [cell.strip(" '") for cell in next(csv.reader([text], delimiter=separator), [])]
 
 
 def _number(cell: str) -> float:
@@ -154,7 +154,8 @@ def _by_arrow(lines: Sequence[bytes], form: Form, kind: str) -> tuple[np.ndarray
         return None
     if form.layout.label is None:
         return pixels, [None] * len(lines)
-    return pixels, names(table.column(pixels.shape[1]).to_pylist())
+    labels = table.column(pixels.shape[1]).to_pylist()
+    return pixels, names([label.strip(" '") for label in labels])  # quotes: as ARFF has them
 
 
 def _line_by_line(lines: Sequence[bytes], form: Form) -> Block:
