@@ -20,10 +20,10 @@ class Scene(NamedTuple):
     quality: tuple[int, int] = (40, 95)  # of the JPEG
 
 
-_USUAL = Scene()
+SCENE = Scene()
 
 
-def photograph(digit: np.ndarray, rng: np.random.Generator, scene: Scene = _USUAL) -> bytes:
+def photograph(digit: np.ndarray, rng: np.random.Generator, scene: Scene = SCENE) -> bytes:
     """Return a JPEG ``(side, side)`` of a digit ``(28, 28)`` uint8, written in ink on paper."""
     side = int(rng.integers(*scene.size))
     drawn = _drawn(digit, side, rng, scene)

@@ -184,7 +184,7 @@ def test_a_damaged_row_of_a_table_is_a_fault_and_the_others_are_read(tmp_path):
     lines[2], lines[4] = "1,2,3", lines[4].replace(",255", ",x", 1)
     path.write_text("\n".join(lines))
     (chunk,) = stream.read([path])
-    assert chunk.faults[1] == "expected 785 fields; got 3"
+    assert chunk.faults[1] == "expected 785 columns; got 3"
     assert chunk.faults[3] == "expected numbers as pixels; got 'x'"
     assert [fault for fault in chunk.faults if fault] == [chunk.faults[1], chunk.faults[3]]
     np.testing.assert_array_equal(chunk.images[5], IMAGES[5])

@@ -70,7 +70,16 @@ def normalize(image: np.ndarray) -> np.ndarray:
 
 def bring(image: np.ndarray) -> np.ndarray:
     """Do what `normalize` does, with an image that is known not to meet the convention yet."""
-    return _placed(_resized(ink.separate(image)))
+    image = _placed(_resized(ink.separate(image)))
+    # A shape whose centre of mass cannot be central (a blot at the end of a line) has to settle.
+    for _ in range(8):
+        if follows_convention(image[None])[0]:
+            break
+        again = _placed(_resized(ink.separate(image)))
+        if np.array_equal(again, image):
+            break
+        image = again
+    return image
 
 
 def _resized(figure: np.ndarray) -> np.ndarray:
@@ -109,83 +118,9 @@ def _placed(figure: np.ndarray) -> np.ndarray:
     profiles = figure.sum(axis=1, dtype=np.int64), figure.sum(axis=0, dtype=np.int64)
     total = profiles[0].sum()
     top, left = (
-        min(
-            max(round(CENTRE - (profile @ _PLACES[: len(profile)]) / total), 0), SIDE - len(profile)
-        )
+        np.clip(round(CENTRE - (profile @ _PLACES[: len(profile)]) / total), 0, SIDE - len(profile))
         for profile in profiles
     )
     image = np.zeros((SIDE, SIDE), np.uint8)
     image[top : top + figure.shape[0], left : left + figure.shape[1]] = figure
     return image
-
-
-def to_grey(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels ``(h, w)`` or ``(h, w, 1..4)`` of any real dtype as grey ``(h, w)`` uint8.
-
-    Two channels are grey and opacity, three are red, green, blue, four have opacity after
-    them; what is transparent becomes white, or black where the rest is light. The range is
-    recognised: `to_levels`.
-
-    Raises
-    ------
-    ValueError
-        If the shape or dtype is another, or a number is not finite.
-    """
-    levels = to_levels(pixels[None])[0]
-    if levels.ndim == 2:
-        return levels
-    return _flattened(levels)
-
-
-def to_levels(arrays: np.ndarray) -> np.ndarray:
-    """Return arrays ``(n, …)`` of any real dtype as uint8 grey levels, each array by itself.
-
-    Whole numbers up to 255 stay as they are. A range from 0 to 1 is multiplied by 255 (by 256
-    if all are whole 256ths below 1), one from -1 to 1 is shifted first; 16-bit levels are
-    divided by 257. Any other range is stretched from its least to its greatest.
-
-    Raises
-    ------
-    ValueError
-        If the dtype is no real number.
-    """
-    if arrays.dtype == np.uint8:
-        return arrays
-    if arrays.dtype.kind not in "biuf":
-        raise ValueError(f"expected numbers as pixels; got {arrays.dtype}")
-    values = arrays.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("expected finite numbers as pixels; got NaN or infinity")
-    flat = values.reshape(len(values), -1)
-    scaled = np.stack([_scaled(row, arrays.dtype) for row in flat]) if len(flat) else flat
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8).reshape(arrays.shape)
-
-
-def _scaled(row: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    low, high = row.min(), row.max()
-    if low >= 0 and high <= 1 and (dtype.kind in "bf"):
-        whole = high < 1 and np.array_equal(np.rint(row * 256), row * 256)
-        return row * (256 if whole else 255)
-    if low >= 0 and high <= 255:
-        return row
-    if low >= 0 and high <= 65535:
-        return row / 257
-    if low >= -1 and high <= 1:
-        return (row + 1) * 127.5
-    return (row - low) * (255 / (high - low))
-
-
-def _flattened(levels: np.ndarray) -> np.ndarray:
-    """Return ``(h, w, 1..4)`` uint8 as grey ``(h, w)`` uint8: luma, then opacity over a page."""
-    channels = levels.shape[2] if levels.ndim == 3 else 0
-    if channels not in (1, 2, 3, 4):
-        raise ValueError(f"expected (h, w) or (h, w, 1 to 4) pixels; got {levels.shape}")
-    colours = levels[..., : 3 if channels >= 3 else 1].astype(np.float32)
-    weights = (0.299, 0.587, 0.114) if channels >= 3 else (1.0,)
-    grey: np.ndarray = colours @ np.array(weights, np.float32)
-    if channels in (2, 4):
-        opacity = levels[..., -1] / np.float32(255)
-        seen = (grey * opacity).sum() / max(opacity.sum(), 1)
-        page = 255.0 if seen < 128 else 0.0
-        grey = grey * opacity + page * (1 - opacity)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)

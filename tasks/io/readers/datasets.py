@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tasks.io.readers import named
+from tasks.io.readers.normalized import normalized
 from tasks.io.readers.rows import Block, flat_labels, image_shape, names, natural
-from tasks.io.readers.stream import Chunk, normalised, read
+from tasks.io.readers.stream import Chunk, read
 from tasks.io.stage import StageError
 
 
@@ -69,7 +70,7 @@ def _chunk(prefix: str, part: named.Arrays) -> Chunk:
     shape = image_shape(part.images.shape[1:], prefix)
     told = names(flat_labels(part.labels, prefix))
     block = Block(part.images.reshape(count, *shape), told, [None] * count)
-    images, faults = normalised(block)
+    images, faults = normalized(block)
     return Chunk([f"{prefix}{row}" for row in range(count)], images, told, faults)
 
 

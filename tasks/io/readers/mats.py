@@ -1,44 +1,60 @@
-"""MATLAB's files, such as mnist-original.mat: one image a column."""
+"""MATLAB's mat files up to version 7, such as SciPy's and OpenML's mnist-original."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 
-from tasks.io.readers.rows import FormatError, Part, flat_labels, image_shape, whole
+from tasks.io.readers.arrays import paired
+from tasks.io.readers.rows import FormatError, Part, flat_labels, image_shape, upright, whole
 
-_LARGEST = 1 << 30
-"""Bytes of the largest file that is opened: the format is read as a whole."""
-_IMAGES = ("data", "X", "x", "images")
-_LABELS = ("label", "labels", "y", "Y", "target")
+_MOST = 1 << 30  # numbers: such a file is read as a whole
 
 
 def mat(path: Path) -> list[Part]:
-    """Return the rows of a mat file up to version 7: data ``(784, n)`` or ``(n, 784)``, label."""
+    """Return the splits of a mat file: data and label, X and y, images and labels, and the like.
+
+    Images may stand in rows or in columns ``(784, n)``, or along the last of three or four
+    axes, as MATLAB likes it.
+    """
+    from scipy.io import whosmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        found = {name: shape for name, shape, _ in whosmat(path)}
+        parts = []
+        for split, (images, labels) in paired(list(found)).items():
+            parts.append(_part(path, found, images, labels, split))
+    except NotImplementedError:
+        raise FormatError("expected MATLAB's version 5 to 7; save it with -v7") from None
+    except (MatReadError, TypeError, KeyError, IndexError, MemoryError) as error:
+        raise FormatError(f"expected a mat file; {error}") from None
+    return parts
+
+
+def _part(
+    path: Path, found: dict[str, tuple[int, ...]], images: str, labels: str | None, split: str
+) -> Part:
     from scipy.io import loadmat
 
-    if path.stat().st_size > _LARGEST:
-        raise FormatError(f"expected at most {_LARGEST} bytes; save it as npz, which is streamed")
-    try:
-        content = loadmat(path)
-    except NotImplementedError:
-        raise FormatError("MATLAB 7.3 files are not read; save it with -v7, or as npz") from None
-    except Exception as error:  # a damaged file raises errors of many kinds
-        raise FormatError(f"expected a mat file; {' '.join(str(error).split())}") from None
-    arrays = {name: value for name, value in content.items() if not name.startswith("__")}
-    name = next((name for name in _IMAGES if name in arrays), None)
-    if name is None:
-        raise FormatError(f"expected data and label; got {', '.join(arrays) or 'nothing'}")
-    label = next((arrays[key] for key in _LABELS if key in arrays), None)
-    labels = None if label is None else flat_labels(np.asarray(label), path.name)
-    images = _by_row(np.asarray(arrays[name]), labels, path.name)
-    return [whole(images, labels)]
+    if math.prod(found[images]) > _MOST:
+        raise FormatError(f"{images}: {found[images]} is too much for a mat file; save it as npy")
+    wanted = [name for name in (images, labels) if name is not None]
+    arrays = loadmat(path, variable_names=wanted)
+    truth = None if labels is None else flat_labels(arrays[labels], labels)
+    pixels = _in_rows(arrays[images], None if truth is None else len(truth))
+    if truth is not None and len(truth) != len(pixels):
+        raise FormatError(f"{images}: {len(pixels)} images, but {len(truth)} labels")
+    shape = image_shape(pixels.shape[1:], images)
+    return whole(upright(pixels.reshape(-1, *shape)), truth, split)
 
 
-def _by_row(images: np.ndarray, labels: np.ndarray | None, what: str) -> np.ndarray:
-    """Return the images one a row, ``(n, h, w)``; MATLAB's habit is one a column."""
-    if images.ndim == 2:
-        columns = labels is not None and images.shape[1] == len(labels) != images.shape[0]
-        images = images.T if columns or (labels is None and images.shape[0] == 784) else images
-    if labels is not None and len(labels) != len(images):
-        raise FormatError(f"{what}: {len(images)} images, but {len(labels)} labels")
-    return images.reshape(len(images), *image_shape(images.shape[1:], what))
+def _in_rows(pixels: np.ndarray, count: int | None) -> np.ndarray:
+    """Return pixels with the images along the first axis, where they may be along the last."""
+    first, last = pixels.shape[0], pixels.shape[-1]
+    if count is None:
+        turned = pixels.ndim == 2 and math.isqrt(first) ** 2 == first and first >= 64
+        turned = turned and math.isqrt(last) ** 2 != last
+    else:
+        turned = last == count != first
+    return np.moveaxis(pixels, -1, 0) if turned else pixels
