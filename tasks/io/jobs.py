@@ -38,6 +38,11 @@ def describe(
     }
 
 
+def is_read_once(paths: Sequence[str | Path]) -> bool:
+    """Tell whether standard input is among the paths."""
+    return expansion.STDIN in map(str, paths)
+
+
 def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
     """Say how ``one`` differs from ``other``."""
     words = {
@@ -51,7 +56,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
 
 def _input(paths: Sequence[str | Path], base: Path | None) -> dict[str, Any]:
     names = [Path(path).as_posix() for path in paths]
-    if expansion.STDIN in names:
+    if is_read_once(paths):
         return {"paths": names, "files": None, "bytes": None, "sha256": None, "once": uuid4().hex}
     files = size = 0
     digest = hashlib.sha256()
