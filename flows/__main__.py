@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.set_defaults(command=_explain)
     _add_scoring(commands)
+    _add_monitor(commands)
     _add_feedback(commands)
     _add_registry(commands)
     return parser
@@ -97,6 +98,24 @@ def _add_scoring(commands: Any) -> None:
     predict.add_argument("--json", action="store_true", help="for machines, one line an image")
     predict.add_argument("--version", **version)
     predict.set_defaults(command=_predict)
+
+
+def _add_monitor(commands: Any) -> None:
+    text = "judge the batches that arrived in data/incoming, in order; alarms start a training"
+    monitor = commands.add_parser("monitor", help=text, description=text)
+    monitor.add_argument("names", metavar="NAME", nargs="*", help="only these batches")
+    monitor.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="a time (ISO 8601) or a batch: judge again all that arrived from then on",
+    )
+    monitor.add_argument(
+        "--train",
+        action="store_true",
+        help="without a Prefect server: run the training that an alarm starts, in this process",
+    )
+    monitor.add_argument("--fail-on-alarm", action="store_true", help="exit status 3 on an alarm")
+    monitor.set_defaults(command=_monitor)
 
 
 def _add_feedback(commands: Any) -> None:
@@ -174,6 +193,12 @@ def _predict(options: argparse.Namespace) -> int:
     from flows.predicting import predict
 
     return predict(options.paths, options.version, options.json)
+
+
+def _monitor(options: argparse.Namespace) -> int:
+    from flows.watch import monitor
+
+    return monitor(options.names, options.since, options.train, options.fail_on_alarm)
 
 
 def _feedback(options: argparse.Namespace) -> int:

@@ -138,8 +138,8 @@ def _keep_newest_overdue(api: Api, found: dict[str, Any]) -> Iterator[str]:
         "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
     }
     runs = api.find("flow_runs", flow_runs=overdue, sort="EXPECTED_START_TIME_DESC")
-    # What was started by an event or by hand has a cause of its own and stays.
-    scheduled = [run for run in runs if run["auto_scheduled"]]
+    # What an event or a person started has a cause of its own and stays, as does another try.
+    scheduled = [run for run in runs if run["auto_scheduled"] and not run["run_count"]]
     for run in scheduled[1:]:
         api.call("DELETE", f"/flow_runs/{run['id']}")
     if scheduled:

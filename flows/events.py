@@ -1,6 +1,7 @@
 """The events by which a Prefect server starts a training; the one place that emits them."""
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from flows.retraining import CORRECTION, DRIFT, Cause
@@ -24,15 +25,18 @@ def start(cause: Cause) -> str:
     """
     from httpx import HTTPError
     from prefect.client.orchestration import get_client
-    from prefect.types._datetime import now
+    from prefect.settings import PREFECT_API_URL
 
-    since = now("UTC")
+    since = datetime.now(UTC)
     try:
         with get_client(sync_client=True) as client:
             _emit(client, cause)
             run = _run(client, cause, since)
     except (HTTPError, RuntimeError) as error:  # RuntimeError: Prefect's own, for no connection
-        raise StageError(f"the Prefect server that PREFECT_API_URL names: {error}") from None
+        raise StageError(
+            f"no answer from the Prefect server at {PREFECT_API_URL.value()} ({error}); start it "
+            "(make serve), or unset PREFECT_API_URL"
+        ) from None
     return f"training {run.name!r} ({_address(run)}), by event {EVENTS[cause.kind]}"
 
 
@@ -50,7 +54,7 @@ def _emit(client: Any, cause: Cause) -> None:
     response.raise_for_status()
 
 
-def _run(client: Any, cause: Cause, since: Any) -> Any:
+def _run(client: Any, cause: Cause, since: datetime) -> Any:
     from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
 

@@ -97,10 +97,11 @@ def _by_block(name: str, subject: str, text: str) -> str:
 
     try:
         block: Any = Block.load(name)
-        block.notify(text, subject)
+        with block.raise_on_failure():  # by default it is silent
+            block.notify(text, subject)
     except Exception as error:  # whatever the block's service raises: a message, no more
-        words = str(error).partition("\n")[0]
+        words = str(getattr(error, "log", error)).strip().partition("\n")[0]
         # A block's error may tell its address.
-        said = type(error).__name__ if "://" in words else words
+        said = type(error).__name__ if "://" in words or not words else words
         raise StageError(f"monitor.notify: block {name} took no message: {said}") from None
     return f"block {name}"

@@ -25,3 +25,13 @@ def note(said: Verdict, reason: str | None, root: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as log:
         log.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def last(root: Path) -> str:
+    """Return in short how the last of them ended; empty if there was none."""
+    file = root / FILE
+    if not file.exists():
+        return ""
+    line = json.loads(file.read_text().splitlines()[-1])
+    decision = f"; {line['decision']} {line['version']}" if line["decision"] else ""
+    return f"{line['stages']}{decision}"

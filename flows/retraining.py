@@ -113,9 +113,9 @@ def against(
     return ""
 
 
-def unfinished(root: Path = Path()) -> list[str]:
-    """Return the reasons of the trainings that a process was to run itself and has not yet."""
-    return [each["reason"] for each in _read(root) if not each["finished"]]
+def unfinished(root: Path = Path()) -> list[dict[str, str]]:
+    """Return the starts whose training a process was to run itself and has not run yet."""
+    return [each for each in _read(root) if not each["finished"]]
 
 
 def finish(root: Path = Path()) -> None:

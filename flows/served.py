@@ -90,6 +90,8 @@ def environment(served: Served) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PREFECT_HOME": str(folder(served.root) / "prefect"),
         "PREFECT_API_URL": served.api,
+        # By default a page of any host, open in the browser, might talk to this server.
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{served.url},http://localhost:{served.port}",
         "PREFECT_WORKER_QUERY_SECONDS": "5",  # as often as the scheduler looks
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its second UI asks Amplitude for settings

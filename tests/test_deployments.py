@@ -45,6 +45,7 @@ def run(key, auto_scheduled=True, **more):
         "auto_scheduled": auto_scheduled,
         "expected_start_time": time,
         "deployment_id": "d1",
+        "run_count": 0,
     } | more
 
 
@@ -86,7 +87,7 @@ def test_of_runs_that_were_missed_the_newest_is_made_up_for():
 
 
 def test_what_an_event_or_a_person_started_is_never_dropped():
-    runs = [run("3", auto_scheduled=False), run("2"), run("1", auto_scheduled=False)]
+    runs = [run("4", auto_scheduled=False), run("3"), run("2", run_count=1), run("1", False)]
     server = Server(deployments=[deployed()], flow_runs=runs)
     tidied(server)
     assert server.calls == []

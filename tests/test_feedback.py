@@ -13,8 +13,9 @@ import pytest
 import toy_data
 import toy_registry
 
+from flows import events, graph
 from flows import feedback as command
-from flows import graph
+from flows.retraining import Cause
 from tasks.core.classes import DIGITS
 from tasks.io import feedback, feedback_files, files
 from tasks.io.feedback import accept
@@ -275,8 +276,9 @@ def test_no_batch_appears_while_a_stage_reads_the_folder(
 
 
 def test_the_command_says_what_was_taken_and_what_is_next(
-    repo: Path, capfd: pytest.CaptureFixture[str]
+    repo: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "")
     assert command.feedback(write(good(3), good(4))) == 0
     (name,) = feedback_files.names()
     out, err = capfd.readouterr()
@@ -286,6 +288,50 @@ def test_the_command_says_what_was_taken_and_what_is_next(
         f"for other clones: git add data/feedback/{name}.dvc, commit and push it, and `dvc push`",
     ]
     assert err == ""
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Cause]:
+    """Return the causes for which the Prefect server was asked to start a training."""
+    causes: list[Cause] = []
+
+    def start(cause: Cause) -> str:
+        causes.append(cause)
+        return "training 'fox'"
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    monkeypatch.setattr(events, "start", start)
+    return causes
+
+
+def test_with_a_prefect_server_the_command_starts_a_training(
+    repo: Path, served: list[Cause], capfd: pytest.CaptureFixture[str]
+) -> None:
+    command.feedback(write(good(3), good(4)))
+    (name,) = feedback_files.names()
+    assert [cause.reason for cause in served] == [f"correction of 2 labels: {name}"]
+    assert capfd.readouterr().out.splitlines()[1:3] == [
+        "started: training 'fox'",
+        "the next training takes them in",
+    ]
+
+
+def test_corrections_are_taken_whether_the_prefect_server_answers_or_not(
+    repo: Path,
+    served: list[Cause],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def start(_: Cause) -> str:
+        raise StageError("connection refused")
+
+    monkeypatch.setattr(events, "start", start)
+    assert command.feedback(write(good(3))) == 0
+    assert len(feedback_files.names()) == 1
+    assert capfd.readouterr().out.splitlines()[1:3] == [
+        "started: nothing: connection refused",
+        "the next training takes them in: `make run`",
+    ]
 
 
 def test_elsewhere_the_command_says_where_to_go(

@@ -1,7 +1,9 @@
 """The Prefect flow over a toy pipeline, on one server for all tests of this file."""
 
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ import psutil
 import pytest
 import toy_pipeline
 from toy_pipeline import STAGES
+
+from tasks.io.stage import StageError
 
 # Raised inside DVC by a library of its own, and inside Prefect at import.
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -260,18 +264,158 @@ def test_the_lines_of_a_stage_stand_in_prefects_log(whole):
 
 
 def test_the_stage_table_and_the_report_are_artifacts_of_the_run(whole):
+    folder, (state, _), _ = whole
+    found = artifacts(state)
+    assert sorted(found) == ["report", "stages"]
+    assert [row["stage"] for row in json.loads(found["stages"])] == STAGES
+    assert (folder / "reports/index.html").as_uri() in found["report"]
+
+
+def artifacts(state):
+    """Return the data of a flow run's artifacts by key."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
-    folder, (state, _), _ = whole
     only = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id])
     )
     with get_client(sync_client=True) as client:
-        found = {item.key: item.data for item in client.read_artifacts(artifact_filter=only)}
-    assert sorted(found) == ["report", "stages"]
-    assert [row["stage"] for row in json.loads(found["stages"])] == STAGES
-    assert (folder / "reports/index.html").as_uri() in found["report"]
+        return {item.key: item.data for item in client.read_artifacts(artifact_filter=only)}
+
+
+def test_a_reason_is_in_the_runs_name_its_artifacts_and_beside_the_results(train, toy):
+    from prefect.client.orchestration import get_client
+
+    reason = "drift in batch b2: input"
+    state, _ = train(reason=reason)
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(state.state_details.flow_run_id)
+    assert run.name.endswith(f": {reason}")
+    assert artifacts(state)["reason"] == reason
+    (line,) = (toy / "reports/trainings.jsonl").read_text().splitlines()
+    assert json.loads(line) | {"time": ""} == {
+        "time": "",
+        "reason": reason,
+        "stages": "8 stages: 8 Ran",
+        "decision": None,
+        "version": None,
+    }
+
+
+def test_a_run_without_a_reason_has_prefects_name_and_leaves_no_line(whole):
+    folder, (state, _), _ = whole
+    assert "reason" not in artifacts(state)
+    assert not (folder / "reports/trainings.jsonl").exists()
+
+
+def test_a_stage_that_was_told_to_stop_is_not_tried_again(toy, monkeypatch):
+    from flows import execute, graph
+    from flows.train import _Run
+
+    with graph.open_repo() as repo:
+        run = _Run(graph.read(repo), toy)
+
+    def told_to_stop(stage, root, say):
+        run._interrupted.set()
+        return execute.Outcome(stage.name, execute.FAILED, 0.5, "terminated")
+
+    monkeypatch.setattr(execute, "run", told_to_stop)
+    monkeypatch.setattr("flows.train.get_run_logger", lambda: logging.getLogger("test"))
+    assert run._attempt("ingest").state == execute.NOT_RUN
+
+
+ALERT = {"what": "darker", "sure": "99 %", "cost": "2 points", "look": "the page", "started": ""}
+
+
+def watched(monkeypatch, *batches):
+    """Run the flow `monitor` over batches that are judged already; return its state."""
+    from flows import alarms, monitoring
+    from flows.monitor import monitor
+
+    def watch(root, *, since, names, say):
+        for batch in batches:
+            if isinstance(batch, Exception):
+                raise batch
+            name, *kinds = batch.split()
+            page = Path(f"reports/monitoring/{name}/index.html")
+            yield monitoring.Judged(name, bool(kinds), kinds, batch, {**ALERT}, page)
+
+    answer = alarms.Answer(lambda cause: f"training for {cause.about}", True, 24, None)
+    monkeypatch.setattr(alarms, "answer", lambda: answer)
+    monkeypatch.setattr(monitoring, "watch", watch)
+    monkeypatch.setattr(monitoring, "note_started", lambda *_: None)
+    return monitor(return_state=True)
+
+
+def test_the_monitor_shows_its_batches_and_each_alarm_in_full(server, toy, monkeypatch):
+    state = watched(monkeypatch, "b1", "b2 input labels")
+    assert (state.type.value, state.message) == (
+        "COMPLETED",
+        "2 batches, 1 alarm: b2 (input, labels)",
+    )
+    found = artifacts(state)
+    assert sorted(found) == ["alert", "alert-page", "batches"]
+    rows = json.loads(found["batches"])
+    assert [(row["batch"], row["alarm"], row["started"]) for row in rows] == [
+        ("b1", "no", ""),
+        ("b2", "input, labels", "training for b2"),
+    ]
+    assert found["alert"].startswith("## b2: input, labels\n\n**what happened**: darker\n\n")
+    assert (toy / "reports/monitoring/b2/index.html").as_uri() in found["alert-page"]
+
+
+def test_a_monitor_that_cannot_go_on_fails_with_the_words_and_shows_what_it_judged(
+    server, toy, monkeypatch
+):
+    state = watched(monkeypatch, "b1", StageError("b2: no champion; run `make run`"))
+    assert (state.type.value, state.message) == ("FAILED", "b2: no champion; run `make run`")
+    assert [row["batch"] for row in json.loads(artifacts(state)["batches"])] == ["b1"]
+
+
+def test_without_a_new_batch_the_monitor_says_so(server, toy, monkeypatch):
+    state = watched(monkeypatch)
+    assert (state.type.value, state.message) == ("COMPLETED", "0 batches, no alarm")
+
+
+def scored(monkeypatch, counts, **parameters):
+    """Run the flow `score` with a stand-in for the model; return its state."""
+    from flows import scoring
+    from flows.score import score
+
+    def fake(paths, file, *, version, overwrite, say):
+        return scoring.Summary(str(file), version or "v0.0.1", scoring.Counts(*counts), 0, 2.0)
+
+    monkeypatch.setattr(scoring, "score", fake)
+    return score(["folder"], return_state=True, **parameters)
+
+
+def test_an_order_to_score_is_carried_out_and_told(server, toy, monkeypatch):
+    state = scored(monkeypatch, (4, 3, 1, 0), output="out.csv", version="v0.0.2")
+    assert (state.type.value, state.message) == (
+        "COMPLETED",
+        "4 images by v0.0.2 in 2 s, 2 images/s",
+    )
+    found = artifacts(state)
+    assert "answered           3   75.0%" in found["scored"]
+    assert (toy / "out.csv").as_uri() in found["score-table"]
+
+
+def test_an_order_without_an_output_gets_a_file_of_its_own(server, toy, monkeypatch):
+    state = scored(monkeypatch, (4, 4, 0, 0))
+    pattern = r"reports/scores/\d{8}T\d{6}Z\.parquet"
+    assert re.search(pattern, artifacts(state)["score-table"])
+
+
+def test_an_order_of_which_nothing_could_be_read_has_failed(server, toy, monkeypatch):
+    assert scored(monkeypatch, (2, 0, 0, 2)).type.value == "FAILED"
+
+
+def test_an_order_that_cannot_be_carried_out_fails_with_the_words_alone(server, toy):
+    from flows.score import score
+
+    state = score(["folder"], output="out.txt", return_state=True)
+    words = "out.txt: expected an output that ends in .parquet or .csv"
+    assert (state.type.value, state.message) == ("FAILED", words)
 
 
 def interrupt_while_a_stage_runs(toy, environment):

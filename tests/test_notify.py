@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -12,6 +13,13 @@ from flows.notify import notify
 from tasks.io.stage import StageError
 
 SECRET = "T0KEN"
+
+
+class NotificationError(Exception):
+    """Like Prefect's: its words are in `log` alone."""
+
+    def __init__(self, log):
+        self.log = log
 
 
 @pytest.fixture
@@ -114,3 +122,56 @@ def test_a_block_needs_a_server(monkeypatch):
         "monitor.notify: block slack-webhook/team is kept by a Prefect server; expected "
         "PREFECT_API_URL to name it (make serve)"
     )
+
+
+class Block:
+    """A notification block that fails, but says so only when asked to, as Prefect's do."""
+
+    def __init__(self, error):
+        self.error, self.loud = error, False
+
+    def load(self, name):
+        assert name == "slack-webhook/team"
+        return self
+
+    @contextmanager
+    def raise_on_failure(self):
+        self.loud = True
+        yield
+        self.loud = False
+
+    def notify(self, body, subject):
+        assert (body, subject) == ("It drifts", "Alarm")
+        if self.error and self.loud:
+            raise self.error
+
+
+@pytest.fixture
+def block(monkeypatch):
+    from prefect.blocks import core
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    block = Block(None)
+    monkeypatch.setattr(core, "Block", block)
+    return block
+
+
+def test_a_block_is_sent_the_text_under_the_subject(block):
+    assert (
+        notify("block:slack-webhook/team", "Alarm", "It drifts", {}) == "block slack-webhook/team"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("no such channel\nmore"), "no such channel"),
+        (ValueError(f"https://hooks/{SECRET} is gone"), "ValueError"),
+        (NotificationError("Slack: error=403\n"), "Slack: error=403"),
+        (NotificationError(""), "NotificationError"),
+    ],
+)
+def test_a_block_that_fails_is_told_without_an_address(block, error, said):
+    block.error = error
+    text = refused("block:slack-webhook/team")
+    assert text == f"monitor.notify: block slack-webhook/team took no message: {said}"

@@ -114,7 +114,7 @@ def test_accepted_feedback_makes_the_same_drift_a_cause_again(tmp_path):
 def test_a_training_that_this_process_has_to_run_is_due_until_it_has_run(tmp_path):
     begin(INPUT, started, 24, tmp_path, finished=False)
     begin(correction("x", 2), started, 24, tmp_path)
-    assert retraining.unfinished(tmp_path) == ["drift in batch b2: input"]
+    assert [each["about"] for each in retraining.unfinished(tmp_path)] == ["b2"]
     retraining.finish(tmp_path)
     assert retraining.unfinished(tmp_path) == []
 

@@ -3,11 +3,12 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import psutil
 import pytest
 import toy_serving
 from browser import page
-from toy_serving import arrive
+from toy_serving import ROOT, arrive
 
-from flows import processes, server
+from flows import deployments, events, processes, server
 from flows.deployments import Api
 
 PATIENCE = 180
@@ -227,3 +228,102 @@ def crashed(root: Path) -> set[str]:
         rows = database.execute("select id from flow_run where state_type = 'CRASHED'").fetchall()
     database.close()
     return {str(UUID(key)) for (key,) in rows}
+
+
+def documented():
+    """Return the commands of docs/serving.md for another server, each as a list of words."""
+    text = (ROOT / "docs/serving.md").read_text().partition("\n## On another Prefect server\n")[2]
+    lines = [line for line in text.splitlines() if line.startswith("    ")]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@contextmanager
+def running(command, log):
+    """Run ``command`` beside the block; end it and all that it started after the block."""
+    with log.open("wb") as file:
+        process = psutil.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        is_running = process.poll() is None
+        family = [process, *(process.children(recursive=True) if is_running else [])]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.terminate()
+        for member in psutil.wait_procs(family, timeout=20)[1]:
+            member.kill()
+        process.wait()
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A clone whose training is due every 10 s, and a Prefect server that is not its own."""
+    root = toy_serving.make(tmp_path / "toy", monkeypatch)
+    toy_serving.reschedule(root, {"train": 10})
+    port, log = str(server.free_port()), tmp_path / "server.log"
+    url = f"http://127.0.0.1:{port}/api"
+    for name, value in {"PREFECT_HOME": str(tmp_path / "prefect"), "NO_PROXY": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
+    with running(command, log) as process, closing(Api(url)) as api:
+        server.wait(process, url, log)
+        yield root, api
+
+
+@pytest.mark.slow
+def test_what_is_documented_for_another_server_deploys_and_runs_there(elsewhere, tmp_path):
+    root, api = elsewhere
+    _export, *steps, work = documented()
+    for command in steps:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    log = tmp_path / "worker.log"
+    with running(work, log):
+        ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}
+        end = time.monotonic() + PATIENCE
+        while not (runs := api.find("flow_runs", flow_runs=ended)):
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.3)
+        assert runs[0]["state"]["message"] == "8 stages: 8 Ran"
+    assert (root / "reports/index.html").exists()
+    removed_from_the_file_is_removed_from_the_server(root, api)
+
+
+def removed_from_the_file_is_removed_from_the_server(root, api):
+    """Check what a next `serve` would do, on a server that is not a stand-in."""
+    wanted = [entry for entry in deployments.read() if entry["name"] != "score"]
+    for entry in wanted:
+        entry["schedules"] = []
+    assert len(api.call("POST", "/automations/filter", {})) == 2
+    lines = list(deployments.tidy(api, wanted))
+    assert "score: removed, as prefect.yaml no longer has it" in lines
+    assert "train: its schedule is removed, as prefect.yaml no longer has one" in lines
+    left = {each["name"]: each["schedules"] for each in api.find("deployments")}
+    assert left == {"train": [], "monitor": []}
+    list(deployments.tidy(api, [entry for entry in wanted if entry["name"] == "monitor"]))
+    assert api.call("POST", "/automations/filter", {}) == []
+
+
+def test_every_deployment_is_of_a_flow_and_sets_parameters_that_it_has(monkeypatch):
+    from prefect.flows import load_flow_from_entrypoint
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # Prefect adds to it
+    for deployment in deployments.read():
+        entrypoint = deployment["entrypoint"]
+        flow = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+        known = {*flow.parameters.properties}
+        for place in (deployment, *deployment.get("triggers", []), *deployment["schedules"]):
+            assert {*place.get("parameters", {})} <= known, entrypoint
+
+
+def test_every_event_that_is_emitted_starts_train():
+    (train,) = [each for each in deployments.read() if each["name"] == events.FLOW]
+    expected = {
+        (trigger["expect"][0], trigger["match"]["prefect.resource.id"])
+        for trigger in train["triggers"]
+    }
+    emitted = {(event, f"digitline.{kind}.*") for kind, event in events.EVENTS.items()}
+    assert expected == emitted

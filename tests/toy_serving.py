@@ -1,5 +1,6 @@
 """The toy pipeline as a clone that can be served: real flows, a stand-in for the monitor's eyes."""
 
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +32,8 @@ class Judged(NamedTuple):
 
 
 def watch(root, *, since=None, names=(), say=print):
-    batches = sorted((root / "data/incoming").glob("*"), key=lambda path: path.stat().st_mtime)
+    found = (root / "data/incoming").glob("*")
+    batches = sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
     known = [path.name for path in batches]
     again = known[known.index(since) :] if since else []
     for batch in batches:
@@ -41,8 +43,8 @@ def watch(root, *, since=None, names=(), say=print):
 
 
 def _judge(root, batch):
-    if (batch / "die").exists():
-        (batch / "die").unlink()
+    if (death := root / f"die.{batch.name}").exists():
+        death.unlink()
         raise KeyboardInterrupt
     alarm = (batch / "drift").exists()
     kinds = (batch / "drift").read_text().split() if alarm else []
@@ -64,17 +66,11 @@ def note_started(root, name, text):
     file.write_text(json.dumps(content))
 '''
 
-PARAMS = """
-monitor:
-  false_alarms: 0.005
-  resamples: 500
-  sample: 2000
-  keep: 20
-  settle: 0
-  examples: 12
-  cooldown: 24
-  notify: null
-"""
+
+def params() -> str:
+    """Return the section `monitor` of params.yaml as it is committed, without a wait."""
+    section = YAML(typ="safe").load(ROOT / "params.yaml")["monitor"]
+    return f"monitor: {json.dumps(section | {'settle': 0})}\n"
 
 
 def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -87,7 +83,7 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "flows" / module.name).symlink_to(module)
     (folder / "flows/monitoring.py").unlink(missing_ok=True)
     (folder / "flows/monitoring.py").write_text(MONITORING)
-    (folder / "params.yaml").write_text(toy_pipeline.PARAMS + PARAMS)
+    (folder / "params.yaml").write_text(toy_pipeline.PARAMS + params())
     shutil.copy(ROOT / "prefect.yaml", folder)
     return folder
 
