@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CHUNK = 250
+CHUNK = 50
 """Draws at a time: what a hurried test does at least."""
 
 
