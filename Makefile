@@ -29,9 +29,9 @@ lock: ## resolve pyproject.toml into requirements.lock anew (needs uv: pip insta
 	uv pip compile pyproject.toml --group dev --output-file requirements.lock --universal \
 		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade
 
-clean: ## remove the environment and what the stages wrote; DVC's cache and the tags stay
+clean: ## remove the environment and what the stages wrote; cache, tags and monitoring stay
 	rm -rf .venv .dvc/tmp/digitline
-	git clean -fdXq data/ingest data/preprocess models reports
+	git clean -fdXq data/ingest data/preprocess models $(filter-out reports/monitoring,$(wildcard reports/*))
 
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "expected Python 3.11 to 3.13; %s is %s. Set PYTHON, as in: make run PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'

@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_monitor(commands)
     _add_feedback(commands)
     _add_registry(commands)
+    _add_example(commands)
     return parser
 
 
@@ -125,6 +126,24 @@ def _add_feedback(commands: Any) -> None:
         "file", metavar="FILE.csv", type=Path, help="CSV with id (or file), label, who; why"
     )
     feedback.set_defaults(command=_feedback)
+
+
+def _add_example(commands: Any) -> None:
+    text = "write a batch of digits to try things with: photographs, or damaged in a known way"
+    example = commands.add_parser("example", help=text, description=text)
+    example.add_argument(
+        "kind", metavar="KIND", help="photographs, digits, or a kind of damage, such as blur"
+    )
+    example.add_argument("folder", metavar="FOLDER", help="a new folder for the pictures")
+    example.add_argument("--images", metavar="N", type=int, default=500, help="how many (500)")
+    example.add_argument(
+        "--severity", type=int, choices=(1, 2, 3), default=2, help="of the damage: 1, 2 or 3 (2)"
+    )
+    example.add_argument("--seed", metavar="N", type=int, default=0, help="another draw (0)")
+    example.add_argument(
+        "--truth", metavar="FILE", help="a csv for the labels, as `feedback` takes them"
+    )
+    example.set_defaults(command=_example)
 
 
 def _add_registry(commands: Any) -> None:
@@ -205,6 +224,13 @@ def _feedback(options: argparse.Namespace) -> int:
     from flows.feedback import feedback
 
     return feedback(options.file)
+
+
+def _example(options: argparse.Namespace) -> int:
+    from flows.example import Wanted, example
+
+    wanted = Wanted(options.kind, options.images, options.severity, options.seed)
+    return example(Path(options.folder), wanted, Path(options.truth) if options.truth else None)
 
 
 def _promote(options: argparse.Namespace) -> int:

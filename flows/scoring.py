@@ -95,7 +95,7 @@ def score(
         _say_lacks(served, say)
         resumed = _begin(parts, job, say)
         chunks = stream.read(paths, rows=min(_CHUNK, rows), skip=resumed, base=base)
-        with Progress(stream.count(paths, base), resumed) as progress:
+        with Progress(_total(paths, base), resumed) as progress:
             for tables in _grouped(_scored(served, chunks, progress), rows):
                 noted = _sum(map(scores.counts, tables))
                 parts.add(_writer(tables, kind), noted._asdict())
@@ -114,7 +114,7 @@ def to_standard_output(
     """Score all images of ``paths`` and print the table as CSV, row by row as they come."""
     start = time.monotonic()
     served = serving.load(root, version)
-    total = stream.count(paths)
+    total = _total(paths)
     _say_lacks(served, say)
     file, counts = sys.stdout.buffer, Counts()
     scores.header(file, scores.schema(served))
@@ -124,6 +124,11 @@ def to_standard_output(
             file.flush()
             counts = counts.plus(scores.counts(table))
     return Summary("-", served.version, counts, 0, time.monotonic() - start)
+
+
+def _total(paths: Sequence[str | Path], base: Path | None = None) -> int | None:
+    """Return how many rows there are, where that is cheaply known: standard input is read once."""
+    return None if jobs.is_read_once(paths) else stream.count(paths, base)
 
 
 def _scored(served: Served, chunks: Iterator[Chunk], progress: Progress) -> Iterator["pa.Table"]:
@@ -184,7 +189,7 @@ def _begin(parts: Parts, job: dict[str, Any], say: Say) -> int:
 def _same(output: Path, job: dict[str, Any]) -> Counts:
     """Return what an output that is there came to, if it is this job's."""
     found = scores.remembered(output, job["format"])
-    if not found or not jobs.same(found["job"], job):
+    if not found or found["job"] != job:
         of = f", from {jobs.differences(found['job'], job)}" if found else ""
         raise StageError(
             f"{output}: expected a free place, or the result of this very job; a file is there "

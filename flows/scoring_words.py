@@ -7,6 +7,7 @@ from pathlib import Path
 from flows import scoring
 from flows.scoring import Summary
 from flows.scoring_progress import duration
+from tasks.io.stage import StageError
 
 _STANDARD = "-"
 
@@ -18,6 +19,11 @@ def run(paths: Sequence[str], output: str, version: str | None, overwrite: bool)
     -------
     int
         0 if at least one image could be read, 1 if none could, 130 if it was interrupted.
+
+    Raises
+    ------
+    StageError
+        As `scoring.score` does, and where the output cannot be written.
     """
     try:
         if output == _STANDARD:
@@ -28,6 +34,12 @@ def run(paths: Sequence[str], output: str, version: str | None, overwrite: bool)
         again = "" if output == _STANDARD else ": the same command carries on from here"
         print(f"interrupted{again}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk, a folder of somebody else's
+        raise StageError(
+            f"{output} cannot be written: {error}. Mend that, and the same command carries on"
+        ) from None
     for line in lines(summary):
         print(line, file=sys.stderr if output == _STANDARD else sys.stdout)
     return 0 if summary.counts.rows > summary.counts.unreadable else 1

@@ -166,9 +166,15 @@ def _try(classifier: Any, pixels: np.ndarray, labels: np.ndarray, held_out: np.n
     classifier.fit(pixels[~held_out], labels[~held_out])
     if hasattr(classifier, "predict_proba"):
         return Trial(rows, classifier.predict_proba(pixels[rows]))
-    scores = calibration.softmax(classifier.decision_function(pixels[rows]))
+    scores = calibration.softmax(_decision_values(classifier, pixels[rows]))
     temperature = calibration.fit_temperature(labels[rows], scores)
     return Trial(rows, calibration.scale(scores, temperature), temperature)
+
+
+def _decision_values(classifier: Any, pixels: np.ndarray) -> np.ndarray:
+    """Return ``(n, classes)``; of two classes scikit-learn gives the second's alone."""
+    values = classifier.decision_function(pixels)
+    return np.stack([-values, values], axis=1) if values.ndim == 1 else values
 
 
 def _grow(pipeline: Any, pixels: np.ndarray, labels: np.ndarray) -> None:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 ARTIFACT = models.ENSEMBLE / "model.onnx"
 ABSTENTION = models.ENSEMBLE / "abstention.json"
-CLASSES = tuple("0123456789")
 
 
 class Ensemble(Section):
@@ -98,7 +97,7 @@ def main() -> None:
     compared = digits.test_images[: section.compared]
     by_member = membership.answers(members, parts, [t.temperature for t in temperatures])
     graph = membership.told_apart(graph, by_member, compared, section.tolerance)
-    files.write_bytes(ARTIFACT, artifact.with_classes(graph, CLASSES))
+    files.write_bytes(ARTIFACT, artifact.with_classes(graph, digits.classes))
     known = slice(section.known)
     known_batch.save(known_batch.FILE, KnownBatch(digits.test_images[known], test[known]))
 

@@ -30,6 +30,7 @@ CODE = ("tasks", "flows")
 SNAPSHOT = (
     *CODE,
     *HASHED,
+    "data/source",
     "data/feedback",
     "dvc.yaml",
     "data/ingest/dataset.json",

@@ -1,4 +1,4 @@
-"""How much memory `score` takes: ``python -m tests.score_memory``, by hand.
+"""How much memory `score` takes: ``PYTHONPATH=. python tests/score_memory.py``, by hand.
 
 It writes a file of seven million images (5.5 GB, removed at the end), scores it and prints the
 peak of the process's resident memory. A tiny classifier answers, so that reading, writing and
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-
-from tests import toy_ensemble, toy_registry
+import toy_ensemble
+import toy_registry
 
 _BLOCK = 10_000  # images that are written over and over
 _CODE = """

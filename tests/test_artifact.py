@@ -58,10 +58,9 @@ def test_members_stand_in_the_order_that_is_asked_for_and_their_mean_is_the_answ
     assert members.mean(1) == pytest.approx(probabilities, abs=1e-7)
 
 
-def test_one_member_alone_is_a_row_of_its_own():
-    members, probabilities = outputs(
-        artifact.with_members(toy.graph(0.002), [0]), "members", "probabilities"
-    )
+@pytest.mark.parametrize("graph", [toy.graph(0.002), toy_registry.model()], ids=["mean", "softmax"])
+def test_one_member_alone_is_a_row_of_its_own(graph):
+    members, probabilities = outputs(artifact.with_members(graph, [0]), "members", "probabilities")
     assert np.array_equal(members, probabilities[:, None])
 
 

@@ -14,7 +14,7 @@ import pytest
 import toy_cards as toy
 import toy_registry
 
-from tasks.core import card, card_results, markdown
+from tasks.core import card, card_data, card_results, markdown
 from tasks.core.card_blocks import Code, Facts, Paragraph, told
 from tasks.core.card_data import REVIEWS
 from tasks.core.card_origin import KNOWN
@@ -144,6 +144,59 @@ def test_the_limits_name_the_weakest_kinds_of_damage_and_the_weakest_digit_of_th
     ) in limits
     assert "The digit that it misses most often is 9: recall 75.00\u202f%." in limits
     assert "15 of the test labels are disputed" in limits
+
+
+FASHION = {
+    "name": "Fashion-MNIST", "source": "/x", "is_mnist": False,
+    "classes": [*"abcdefghi", "a | <j>"],
+    "rows": {"train": 150, "test": 120, "feedback": 12}, "class_counts": [20] * 10, "sha256": {},
+}  # fmt: skip
+
+
+def of_data(**changed: Any) -> Facts:
+    """Return the facts of a version that was made with another data set."""
+    found = facts()
+    models = found.files[card_results.MODELS]
+    named = {"ensemble": {**models["ensemble"], "classes": FASHION["classes"]}}
+    own = {card_data.DATASET: {**FASHION, **changed}, card_results.MODELS: named}
+    return found._replace(files={**found.files, **own})
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("Model details", "- **Licence**: MIT, for the code; what holds for the images is for"),
+        ("Model details", "float32 (n, 10): of a, b, c, d, e, f, g, h, i, a | "),
+        ("Intended use", "To tell these classes apart: a, b, c, d, e, f, g, h, i, a | "),
+        ("Factors", "of that nothing is recorded for Fashion-MNIST"),
+        (
+            "Data",
+            "Training: the first 150 images of Fashion-MNIST's training set and 12 whose labels "
+            "people gave in use, dealt into 2 folds with the same share of each class. It has 200",
+        ),
+        ("Data", "the 120 images of Fashion-MNIST's test set. Their labels"),
+        ("Results by class", "| a | 12 | 92.00\u202f% |"),
+        ("Limits", "The class that it misses most often is a | "),
+        ("Limits", "Test labels are taken as they came"),
+    ],
+)
+def test_a_card_speaks_of_the_data_that_its_version_was_made_with(title, words):
+    text = section(as_markdown(of_data()), title)
+    assert words in text.replace("\\", "")
+    assert "handwrit" not in text
+
+
+def test_classes_that_are_some_digits_are_called_so():
+    summed = card.card(of_data(classes=["3", "5", "8"], name="mine")).summary
+    assert summed.startswith("Reads the handwritten digits 3, 5 and 8; registered on")
+
+
+@pytest.mark.parametrize("strange", [[], {"classes": 3}, "text", {"name": "x"}])
+def test_a_data_set_that_is_recorded_in_another_form_leaves_the_rest_of_the_card(strange):
+    found = facts()
+    text = as_markdown(found._replace(files={**found.files, card_data.DATASET: strange}))
+    assert "MNIST's training set" not in text
+    assert "| Accuracy | 90.00\u202f% |" in text
 
 
 def test_label_reviews_are_counted_by_what_they_did():

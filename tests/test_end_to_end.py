@@ -7,12 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import real_mnist
 from ruamel.yaml import YAML
+
+from tasks.core import calibration
+from tasks.io import predictions, serving
 
 ROOT = Path(__file__).parent.parent
 SEALED = "data/ingest/test_labels.npy"
@@ -109,10 +114,10 @@ def _commit(clone: Path, message: str, *options: str) -> None:
     _call(clone, "git", "commit", "--quiet", "--message", message, *options, **IDENTITY)
 
 
-def _shrink(file: Path, source: str) -> None:
+def _shrink(file: Path, source: str, small: Mapping[str, object] = SMALL) -> None:
     yaml = YAML()
     content = yaml.load(file)
-    for key, value in {**SMALL, "data.source": source}.items():
+    for key, value in {**small, "data.source": source}.items():
         *parents, last = key.split(".")
         section: Any = content
         for parent in parents:
@@ -198,6 +203,20 @@ def test_an_answer_leads_back_to_the_version_and_is_given_again(run):
 def test_the_history_names_the_refusal_and_no_champion(run):
     said = _call(run.clone, sys.executable, "-m", "flows", "history")
     assert said.startswith("digits has had no champion yet\n\nrefused as champion, newest first\n")
+
+
+def test_the_registered_artifact_tells_members_and_classes_as_they_were_trained(run):
+    served = serving.load(run.clone, "v0.0.1")
+    images = np.load(run.clone / "data/preprocess/test_images.npy")
+    members = served.members(images)
+    fitted = json.loads((run.clone / "models/ensemble/calibration.json").read_text())
+    assert served.classes == tuple("0123456789")
+    assert members.shape == (300, len(fitted), 10)
+    for said, member in zip(members.swapaxes(0, 1), fitted, strict=True):
+        alone = predictions.load(run.clone / "models/train" / member["member"]).test
+        scaled = calibration.scale(alone, member["temperature"])
+        assert said == pytest.approx(scaled, abs=1e-5)
+    assert members.mean(1) == pytest.approx(served.answer(images).probabilities, abs=1e-6)
 
 
 def test_the_work_tree_and_branch_are_the_users_own(run):

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import toy_data
 import toy_lineage
 import toy_registry as toy
 from ruamel.yaml import YAML
@@ -247,6 +248,55 @@ def test_another_environment_is_named_and_no_error(repo, capsys, monkeypatch):
     status, out = told(capsys, "v0.0.1")
     assert status == 0
     assert f"environment: numpy was {now['numpy']}; it is 9.9 now\n" in out
+
+
+def give_with_dvc(repo: Path) -> None:
+    """Let a stage depend on a folder in which DVC tracks a folder by itself; register anew."""
+    (repo / "given/added").mkdir()
+    (repo / "given/added/corrections.csv").write_text("id,label\n")
+    toy.run(repo, "dvc", "add", "-q", "given/added")
+    toy.run(repo, "dvc", "repro", "-q")
+    toy.commit(repo, "a batch of corrections")
+    again(repo)
+
+
+def test_what_dvc_add_took_is_no_link_but_verified_where_it_is_read(repo, capsys):
+    give_with_dvc(repo)
+    status, out = told(capsys, "v0.0.1")
+    assert (status, set(marks(out).values())) == (0, {"✓"})
+    assert not [name for name in marks(out) if ".dvc" in name or name == "None"]
+    damage(toy.cache_file(repo, toy.md5(b"id,label\n")))
+    status, out = told(capsys, "v0.0.1")
+    wrong = [name for name, mark in marks(out).items() if mark == "✗"]
+    assert (status, wrong) == (1, ["baseline"])
+    assert "✗ given: damaged in the cache: recorded md5" in out
+
+
+def test_what_dvc_add_took_and_is_not_here_is_told(repo, capsys):
+    give_with_dvc(repo)
+    toy.cache_file(repo, toy.md5(b"id,label\n")).unlink()
+    status, out = told(capsys, "v0.0.1")
+    assert (status, marks(out)["baseline"]) == (0, "✓")  # its other dependency is right
+    assert "    · not here: given\n" in out
+
+
+def test_an_answer_is_told_by_the_name_of_its_class(repo, capsys):
+    toy_data.write(repo, toy_data.told(0, 20, classes="abcdefghij"))
+    answers = repo / "given/answers.csv"
+    header, *lines = answers.read_text().splitlines()
+    named = []
+    for line in lines:
+        name, row, actual, predicted, *rest = line.split(",")
+        named.append(
+            ",".join([name, row, *("abcdefghij"[int(d)] for d in (actual, predicted)), *rest])
+        )
+    answers.write_text("\n".join([header, *named]) + "\n")
+    toy.run(repo, "dvc", "repro", "-q")
+    toy.commit(repo, "answers by name")
+    again(repo)
+    status, out = told(capsys, toy_lineage.prediction(13))
+    assert "labelled d: recorded d at 100.00 % (answered), again d at 100.00 %" in out
+    assert status == 0
 
 
 def test_a_prediction_leads_to_its_version_and_is_made_again(repo, capsys):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gate_simulation
 import pytest
+import toy_data
 import toy_registry as toy
 
 from tasks import gate, register
@@ -261,6 +262,55 @@ def test_a_champion_that_is_no_model_is_a_stated_outcome(repo):
     register.main()
     toy.put_model(repo, toy.model())
     assert decided()["champion"]["fault"].startswith("cannot be loaded and run:")
+
+
+GARMENTS = tuple("abcdefghij")
+
+
+@pytest.fixture
+def other_data(repo: Path) -> Path:
+    """Let the data of today have other classes than the champion's, as many."""
+    gate.main()
+    register.main()
+    toy_data.write(repo, toy_data.told(0, 20, classes=GARMENTS))
+    toy.put_model(repo, toy.model(worse=1))
+    return repo
+
+
+def test_a_champion_of_other_classes_is_a_stated_outcome_and_the_way_on_is_told(other_data):
+    decision = decided()
+    assert decision["decision"] == "refuse"
+    assert decision["reasons"][-1] == (
+        "champion v0.0.1 cannot stand beside it: it tells 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 apart, "
+        "today's classes are a, b, c, d, e, f, g, h, i, j. Give these classes a champion of their "
+        "own by another name for register.stage in params.yaml, or replace it (python -m flows "
+        "promote VERSION --force --reason TEXT)"
+    )
+    assert (decision["champion"]["accuracy"], decision["comparison"]) == (None, None)
+
+
+def test_other_classes_have_a_champion_of_their_own(other_data):
+    place = Path("params.yaml")
+    place.write_text(place.read_text().replace("stage: champion", "stage: other-champion"))
+    toy.write_figures(other_data, accuracy=0.9)
+    assert (decided()["decision"], decided()["champion"]) == ("promote", None)
+    register.main()
+    toy.put_model(other_data, toy.model(worse=2))
+    assert decided()["champion"]["accuracy"] == 0.9  # its version records its classes
+
+
+def test_a_version_of_other_classes_is_not_judged_on_todays_images(other_data):
+    version = registry.get(other_data, "digits", "v0.0.1")
+    with pytest.raises(StageError, match=r"^digits@v0\.0\.1 cannot be judged on today's test im"):
+        gate.judge_version(other_data, version)
+
+
+def test_a_model_that_answers_fewer_classes_than_there_are_is_an_error(repo):
+    toy_data.write(repo, toy_data.told(0, 20, classes=(*GARMENTS, "k")))
+    with pytest.raises(
+        StageError, match=r"expected finite probabilities \(20, 11\); got \(20, 10\)"
+    ):
+        gate.main()
 
 
 def test_a_challenger_that_is_no_model_is_an_error(repo):

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
+from tasks.core.resize import to_square
 
 from tasks.core.image_features import NAMES, features, hashes
-from tasks.core.resize import to_square
 
 
 def described(image: list[list[int]]) -> dict[str, float]:

@@ -426,7 +426,7 @@ def test_whatever_format_mnist_comes_in_the_same_bytes_are_written(
 def test_mnist_whose_two_parts_stand_in_one_is_known(
     project: Mnist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_SPLIT", 120)
+    monkeypatch.setattr(sources, "_HALVES", (120, 110))
     images = np.concatenate([project.train_images, project.test_images])
     labels = np.concatenate([project.train_labels, project.test_labels])
     np.savez("whole.npz", x=images, y=labels)
@@ -434,6 +434,25 @@ def test_mnist_whose_two_parts_stand_in_one_is_known(
     ingest.main()
     assert about.read().name == "MNIST"
     np.testing.assert_array_equal(arrays().test_images, project.test_images[:105])
+
+
+def test_mnist_in_another_order_keeps_its_own_test_set(
+    project: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SciPy's mnist-original: both parts in one, each sorted by label."""
+    monkeypatch.setattr(sources, "_HALVES", (120, 110))
+    known = published.unordered(*project[:2]), published.unordered(*project[2:])
+    monkeypatch.setattr(sources, "UNORDERED_SHA256", known)
+    orders = [np.argsort(labels, kind="stable") for labels in (project[1], project[3])]
+    images = np.concatenate([project[0][orders[0]], project[2][orders[1]]])
+    labels = np.concatenate([project[1][orders[0]], project[3][orders[1]]])
+    np.savez("original.npz", x=images, y=labels)
+    write_params(source="original.npz", train_rows=None, test_rows=None)
+    ingest.main()
+    told = about.read()
+    assert (told.name, told.is_mnist) == ("MNIST in another order", False)
+    assert pairs(*arrays()[:2]) == pairs(*project[:2])
+    assert pairs(*arrays()[2:]) == pairs(*project[2:])
 
 
 def test_a_named_source_that_fails_is_the_end_and_nothing_else_is_trained_on(
@@ -593,6 +612,9 @@ def test_what_cannot_be_trained_on_is_refused(project: Mnist) -> None:
     both = {"x_train": images, "y_train": ["a", "b"] * 100, "x_test": images[:3]}
     np.savez("set.npz", **both, y_test=["a", "b", "c"])
     with pytest.raises(StageError, match=r"expected training images of every class; c has none"):
+        named()
+    np.savez("set.npz", x=images[:150], y=["often"] * 149 + ["once"])
+    with pytest.raises(StageError, match=r"two images or more of each class; once has 1$"):
         named()
     with pytest.raises(StageError, match=r"data must be a source where there is a test_source"):
         named(source=None, test_source="set.npz")

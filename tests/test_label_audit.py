@@ -14,6 +14,7 @@ import numpy as np
 import planted_labels
 import pytest
 import real_mnist
+import toy_data
 import toy_models as toy
 from ruamel.yaml import YAML
 
@@ -165,6 +166,26 @@ def _ingest() -> None:
     for name, labels in (("train", toy.TRAIN_LABELS), ("test", toy.TEST_LABELS)):
         files.write_array(Path(f"data/ingest/{name}_images.npy"), toy.images(labels))
     files.write_json(Path("reports/validate/report.json"), {"success": True})
+
+
+def test_the_audit_speaks_of_classes_by_name_and_numbers_feedback_behind_all_rows(
+    folder: Path,
+) -> None:
+    classes = ["a, <b>", *"bcdefghij"]
+    told = toy_data.told(100, 100, 20, classes=classes, counts=[50] * 10)
+    toy_data.write(folder, told)
+    probabilities = toy.sure(toy.TRAIN_LABELS)
+    probabilities[110] = np.eye(10)[3] * 0.97 + 0.003  # labelled 0, the eleventh of feedback
+    answer(probabilities)
+    label_audit.main()
+    first = suspects()[0]
+    named = (first["label"], first["published"], first["suggested"])
+    assert (first["row"], *named) == ("510", "a, <b>", "a, <b>", "d")
+    page = Path("reports/label_audit.html").read_text()
+    line = f'510,{first["image"]},"a, <b>",correct,d,,,'
+    assert line in unescape(page)
+    assert "<b>" not in page.partition("<main>")[2]
+    assert '12345,0123456789abcdef,"a, <b>",correct,b,A. Reader' in unescape(page)
 
 
 def test_predictions_that_are_missing_are_named(folder: Path) -> None:

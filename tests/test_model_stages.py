@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import toy_data
 import toy_models as toy
 
 from tasks import baseline, ensemble, evaluate, train
@@ -103,6 +104,21 @@ def test_a_fitted_algorithm_answers_its_test_images_and_is_kept_as_onnx(folder, 
     assert again.sum(1) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "algorithm", ["logistic_regression", "decision_tree", "random_forest", "svm"]
+)
+@pytest.mark.parametrize("classes", [("cat", "dog"), ("cat", "dog", "emu")])
+def test_an_algorithm_tells_two_or_more_classes_apart(folder, algorithm, classes):
+    small = {"baseline.svm.components": 20, "baseline.random_forest.trees": 40}
+    _, labels = toy.build(folder, classes, **small)
+    baseline.fit(algorithm)
+    found = predictions.load(models.BASELINE / algorithm)
+    assert found.test.shape == (100, len(classes))
+    assert (found.test.argmax(1) == labels).mean() > 0.9
+    assert found.test.sum(1) == pytest.approx(1, abs=1e-5)
+    assert found.validation.shape[1] == len(classes)
+
+
 def test_a_forest_is_scored_by_the_trees_that_did_not_see_the_image(folder):
     baseline.fit("random_forest")
     found = predictions.load(models.BASELINE / "random_forest")
@@ -159,15 +175,16 @@ def test_an_exported_svm_answers_as_scikit_learn_does(scaling):
         {"max_depth": None},
     ],
 )
-def test_exported_trees_answer_as_scikit_learn_does(scaling, settings):
+@pytest.mark.parametrize("classes", [2, 10])
+def test_exported_trees_answer_as_scikit_learn_does(scaling, settings, classes):
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.tree import DecisionTreeClassifier
 
     noise = np.random.default_rng(0).integers(0, 256, (300, 28, 28), np.uint8)
-    labels = np.arange(300) % 10
     pixels = baseline._pixels(noise, scaling)
     for classifier in (DecisionTreeClassifier, RandomForestClassifier):
+        labels = np.arange(300) % classes
         pipeline = make_pipeline(classifier(random_state=0, **settings)).fit(pixels, labels)
         session = archives.load_onnx(export.sklearn_graph(pipeline, scaling, temperature=None))
         asked = noise // 2
@@ -238,6 +255,31 @@ def test_every_model_is_scored_and_the_best_by_held_out_images_wins(folder):
     classes = Path("reports/evaluate/classes/svm.csv").read_text().splitlines()
     assert classes[0] == "class,precision,recall,f1,support"
     assert len(classes) == 11
+
+
+def test_scores_and_answers_speak_of_classes_by_name(folder):
+    toy.build(folder, "abcdefghij")
+    toy.write_all_predictions(folder)
+    evaluate.main()
+    tables = {
+        path: Path("reports/evaluate", path).read_text().splitlines()
+        for path in ("classes/svm.csv", "confusion/conv5-0-0.csv", "answers.csv")
+    }
+    assert [line[0] for line in tables["classes/svm.csv"]] == ["c", *"abcdefghij"]
+    assert tables["confusion/conv5-0-0.csv"][:3] == ["actual,predicted", "a,b", "b,b"]
+    assert tables["answers.csv"][2].split(",")[2:4] == ["b", "b"]
+    summary = json.loads(Path("reports/evaluate/models.json").read_text())["ensemble"]
+    assert summary["classes"] == list("abcdefghij")
+
+
+@pytest.mark.parametrize(("is_mnist", "disputed"), [(True, 1), (False, 0)])
+def test_labels_are_disputed_where_the_images_are_mnists(folder, is_mnist, disputed, monkeypatch):
+    monkeypatch.setattr(evaluate.disputed, "LABELS", {3: 3})
+    toy.write_all_predictions(folder)
+    toy_data.write(folder, toy_data.told(is_mnist=is_mnist))
+    evaluate.main()
+    said = json.loads(Path("reports/evaluate/abstention.json").read_text())
+    assert said["test"]["disputed"] == disputed
 
 
 def test_the_winner_is_chosen_by_held_out_images_even_where_the_test_says_otherwise(folder):

@@ -469,6 +469,49 @@ def test_the_most_frequent_confusion_is_told() -> None:
     assert text == "1 of 3 test images are right. The most frequent error: 4 taken for 9, 2 times."
 
 
+def test_classes_are_told_and_drawn_by_name() -> None:
+    table = {"actual": np.array([0, 0, 1]), "predicted": np.array([1, 1, 1])}
+    drawn = report_pictures.confusion(table, (HOSTILE, "Ankle boot"))
+    assert drawn.text.endswith(f"The most frequent error: {HOSTILE} taken for Ankle boot, 2 times.")
+    assert "true class" in drawn.drawing
+    assert "Ankle boot" in drawn.drawing
+    assert "<script" not in drawn.drawing
+    digits = report_pictures.confusion(table, ("3", "8")).drawing
+    assert "true digit" in digits
+
+
+def test_a_class_may_have_the_name_of_a_column_of_evidentlys_page() -> None:
+    said = report_evidently.Answers(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]))
+    table = report_evidently.answer_table(said, ("label", "x"))
+    assert table["label"].tolist() == [0.9, 0.8]
+    assert table["label (role)"].tolist() == ["label", "x"]
+    assert table["prediction (role)"].tolist() == ["label", "label"]
+
+
+@pytest.mark.parametrize("classes", [("label", HOSTILE), ("a", HOSTILE, "c")])
+def test_evidently_shows_two_classes_or_more_and_no_name_ends_its_script(
+    classes: tuple[str, ...],
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % len(classes)
+    probabilities = 0.6 * np.eye(len(classes))[labels] + 0.4 / len(classes)
+    probabilities[:6] = rng.dirichlet(np.ones(len(classes)), 6)
+    said = report_evidently.Answers(labels, probabilities)
+    page = report_evidently.performance(said, said, classes)
+    assert "<script>alert" not in page
+    assert "alert('x')" in page
+
+
+def test_names_of_classes_are_read_as_their_places_and_others_are_refused() -> None:
+    found = report_tables.places('actual,predicted\nb,"a,c"\n', ("a,c", "b"))
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "actual": [1],
+        "predicted": [0],
+    }
+    with pytest.raises(ValueError, match=r"^'x' is none of a, b$"):
+        report_tables.places("actual,predicted\na,x\n", ("a", "b"))
+
+
 def test_columns_are_numbers_by_name() -> None:
     table = report_tables.numbers("a,b\n1,2\n3,4.5\n")
     assert {name: values.tolist() for name, values in table.items()} == {"a": [1, 3], "b": [2, 4.5]}

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import score_memory
 import toy_ensemble
 import toy_registry as toy
 from pyarrow import parquet
 
 from flows import scoring, scoring_progress
 from flows.__main__ import main
-from tasks.io import scores, serving
+from tasks.io import jobs, scores, serving
 from tasks.io.stage import StageError
 
 DIGITS = [1, 2, 0, 9]  # the model is sure of all but the nought
@@ -158,6 +159,31 @@ def test_another_ending_is_refused_before_anything_is_read(folder):
     assert str(caught.value) == (
         f"{folder}/scores.xlsx: expected an output that ends in .parquet or .csv"
     )
+
+
+def test_a_folder_is_no_output(folder):
+    (folder / "scores.csv").mkdir()
+    with pytest.raises(StageError) as caught:
+        scoring.score([folder / "digits.npy"], folder / "scores.csv")
+    assert (
+        str(caught.value) == f"{folder}/scores.csv: expected a place for a file; a folder is there"
+    )
+
+
+def test_a_full_disk_is_an_error_in_words_after_which_it_carries_on(folder, capsys, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    arguments = ["score", str(folder / "digits.npy"), "--output", str(folder / "s.csv")]
+    with monkeypatch.context() as patch:
+        patch.setattr(scores, "join", full)
+        assert main(arguments) == 1
+    assert capsys.readouterr().err == (
+        f"error: {folder}/s.csv cannot be written: [Errno 28] No space left on device. "
+        "Mend that, and the same command carries on\n"
+    )
+    assert main(arguments) == 0
+    assert "carries on after 4 rows of an earlier run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
@@ -362,6 +388,13 @@ def test_standard_input_is_scored_and_never_taken_for_the_same_again(folder):
     assert pd.read_csv(folder / "s.csv").id.tolist() == ["-#0", "-#1", "-#2", "-#3"]
 
 
+def test_no_two_jobs_of_standard_input_are_equal(folder):
+    served = serving.load()
+    one, other = (jobs.describe(["-"], None, served, "csv", 8) for _ in range(2))
+    assert one != other
+    assert jobs.differences(one, other) == "other input"
+
+
 def test_an_unknown_version_is_refused(folder, capsys):
     assert main(["score", str(folder / "digits.npy"), "--version", "v7.0.0"]) == 1
     assert capsys.readouterr().err == (
@@ -408,3 +441,20 @@ def test_without_a_known_total_only_rows_and_speed_are_told():
 )
 def test_a_duration_has_two_units_at_most(seconds, words):
     assert scoring_progress.duration(seconds) == words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [("images.npy", "scores.parquet"), ("images-idx3-ubyte", "scores.csv")],
+)
+def test_memory_does_not_grow_with_the_images(current, tmp_path, source, output):
+    """Seven million take 282 MiB; `tests/score_memory.py` measures that."""
+    peaks = []
+    for images in (100_000, 1_000_000):
+        score_memory.write(tmp_path / source, images)
+        found = score_memory.measure(current, tmp_path / source, tmp_path / f"{images}{output}")
+        assert found.words.startswith(f"{images:,} images by v0.0.1")
+        peaks.append(found.mebibytes)
+    assert peaks[1] < 400
+    assert peaks[1] < peaks[0] + 50

@@ -35,6 +35,6 @@ def write(folder: Path, known: About) -> None:
 def pictures(count: int, seed: int = 0) -> np.ndarray:
     """Return images that follow MNIST's convention, each another: ``(n, 28, 28)`` uint8."""
     random = np.random.default_rng(seed)
-    blots = random.integers(0, 2, (count, 5, 5), np.uint8)
-    blots[:, 2] = 1
-    return np.stack([normalize(np.kron(blot * 255, np.ones((4, 4), np.uint8))) for blot in blots])
+    cells = random.integers(150, 256, (count, 5, 5), np.uint8)  # one figure, without specks
+    squares = np.kron(cells, np.ones((1, 4, 4), np.uint8))
+    return np.stack([normalize(np.pad(square, 4)) for square in squares])

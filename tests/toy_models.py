@@ -1,11 +1,13 @@
 """A small prepared data set and predictions, for the stages that make and judge models."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import toy_data
 from ruamel.yaml import YAML
 
+from tasks.core.classes import DIGITS
 from tasks.io import files, models, predictions
 from tasks.io.predictions import Predictions
 
@@ -14,8 +16,16 @@ TRAIN_LABELS = (np.arange(120) % 10).astype(np.uint8)
 TEST_LABELS = (np.arange(100) % 10).astype(np.uint8)
 
 
-def build(folder: Path, **changes: object) -> None:
-    """Write params.yaml with dotted ``changes`` and ``data/`` of random images with a pattern."""
+def build(
+    folder: Path, classes: Sequence[str] = DIGITS, **changes: object
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write params.yaml with dotted ``changes`` and ``data/`` of random images with a pattern.
+
+    Returns
+    -------
+    The training and the test labels.
+    """
+    train, test = (labels % len(classes) for labels in (TRAIN_LABELS, TEST_LABELS))
     yaml = YAML()
     content = yaml.load(ROOT / "params.yaml")
     for key, value in {"train.folds": [0, 1], "preprocess.folds": 2, **changes}.items():
@@ -25,17 +35,18 @@ def build(folder: Path, **changes: object) -> None:
             section = section[parent]
         section[last] = value
     yaml.dump(content, folder / "params.yaml")
-    for part, labels in (("train", TRAIN_LABELS), ("test", TEST_LABELS)):
+    for part, labels in (("train", train), ("test", test)):
         path = folder / "data/preprocess" / f"{part}_images.npy"
         files.write_array(path, images(labels))
-    files.write_array(folder / "data/preprocess/train_labels.npy", TRAIN_LABELS)
+    files.write_array(folder / "data/preprocess/train_labels.npy", train)
     files.write_array(folder / "data/preprocess/folds.npy", (np.arange(120) // 60).astype(np.uint8))
     files.write_array(folder / "data/preprocess/rows.npy", np.arange(120, dtype=np.int32))
-    toy_data.write(folder, toy_data.told())
+    toy_data.write(folder, toy_data.told(classes=classes))
     reviews = {"exclude": 0, "correct": 0, "beyond": 0, "sha256": "0" * 64}
     files.write_json(folder / "data/preprocess/reviews.json", reviews)
-    files.write_array(folder / "data/ingest/train_labels.npy", TRAIN_LABELS)
-    files.write_array(folder / "data/ingest/test_labels.npy", TEST_LABELS)
+    files.write_array(folder / "data/ingest/train_labels.npy", train)
+    files.write_array(folder / "data/ingest/test_labels.npy", test)
+    return train, test
 
 
 def images(labels: np.ndarray) -> np.ndarray:

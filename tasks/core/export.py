@@ -103,19 +103,26 @@ def _forest(trees: list[Any]) -> Any:
         }
         for name, column in columns.items():
             nodes.setdefault(name, []).append(column)
-    node = helper.make_node(
-        "TreeEnsembleClassifier",
-        ["pixels"],
-        ["class", "scores"],
-        domain="ai.onnx.ml",
-        post_transform="NONE",
-        classlabels_int64s=range(trees[0].value.shape[2]),
-    )
-    for name, columns_of_trees in nodes.items():
+    number_of_classes = trees[0].value.shape[2]
+    if number_of_classes == 2:  # ONNX Runtime's classifier takes a tree of two to have one score
+        node, prefix = _trees_node("Regressor", ["scores"], n_targets=2), "target_"
+    else:
+        numbers = {"classlabels_int64s": range(number_of_classes)}
+        node = _trees_node("Classifier", ["class", "scores"], **numbers)
+        prefix = "class_"
+    for key, columns_of_trees in nodes.items():
+        name = key.replace("class_", prefix)
         column = np.concatenate(columns_of_trees)
         values = np.where(column, b"LEAF", b"BRANCH_LEQ") if column.dtype == bool else column
         node.attribute.append(helper.make_attribute(name, values.tolist()))
     return node
+
+
+def _trees_node(kind: str, outputs: list[str], **attributes: Any) -> Any:
+    from onnx import helper
+
+    more = {"domain": "ai.onnx.ml", "post_transform": "NONE", **attributes}
+    return helper.make_node(f"TreeEnsemble{kind}", ["pixels"], outputs, **more)
 
 
 def _rounded_down(thresholds: np.ndarray) -> np.ndarray:

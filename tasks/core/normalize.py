@@ -18,6 +18,9 @@ CENTRE = 14.0
 
 _OFF_CENTRE = 0.53  # MNIST's farthest is 0.52
 _SHORTEST, _FULL = 19, 254
+_FAINT = 5  # grey levels that are no ink
+_FEW = 10  # pixels of a figure so small that each is a good part of it
+_PLACES = np.arange(BOX)
 _POSITIONS = np.arange(SIDE, dtype=np.float32)
 _SUMS = np.stack([np.ones(784), np.repeat(_POSITIONS, SIDE), np.tile(_POSITIONS, SIDE)], axis=1)
 _SUMS = _SUMS.astype(np.float32)
@@ -62,103 +65,62 @@ def normalize(image: np.ndarray) -> np.ndarray:
     """
     if follows_convention(image[None])[0]:
         return image.copy()
-    return _placed(_resized(ink.separate(image)))
+    return bring(image)
+
+
+def bring(image: np.ndarray) -> np.ndarray:
+    """Do what `normalize` does, with an image that is known not to meet the convention yet."""
+    image = _placed(_resized(ink.separate(image)))
+    # A shape whose centre of mass cannot be central (a blot at the end of a line) has to settle.
+    for _ in range(8):
+        if follows_convention(image[None])[0]:
+            break
+        again = _placed(_resized(ink.separate(image)))
+        if np.array_equal(again, image):
+            break
+        image = again
+    return image
 
 
 def _resized(figure: np.ndarray) -> np.ndarray:
     """Return ink ``(h, w)`` uint8, cut to its box, with a longer side of 20; proportions kept."""
+    longest = max(figure.shape)
+    if not _SHORTEST <= longest <= BOX:
+        # Few pixels are cut where they hold ink: half of one is paper, beyond the edge.
+        figure = _scaled_to_box(figure, 0.5 if longest <= _FEW else 0.0)
+    figure = _full_ink(figure)
+    return figure if max(figure.shape) >= _SHORTEST else _resized(_scaled_to_box(figure, 0.0))
+
+
+def _scaled_to_box(figure: np.ndarray, margin: float) -> np.ndarray:
+    """Resample the figure and ``margin`` pixels of paper around it to a longer side of 20."""
     from PIL import Image
 
+    paper = int(margin > 0)
     height, width = figure.shape
-    scale = BOX / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    picture = Image.fromarray(figure)
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
-    return ink.stretched(np.asarray(picture))
+    scale = BOX / (max(height, width) + 2 * margin)
+    size = (max(1, round((side + 2 * margin) * scale)) for side in (width, height))
+    start = paper - margin
+    box = (start, start, start + width + 2 * margin, start + height + 2 * margin)
+    picture = Image.fromarray(np.pad(figure, paper))
+    return np.asarray(picture.resize(tuple(size), Image.Resampling.BICUBIC, box))
+
+
+def _full_ink(figure: np.ndarray) -> np.ndarray:
+    """Return the figure with its strongest ink at 255 and without the faintest, in its box."""
+    full = np.rint(figure * (255 / figure.max())).astype(np.uint8)
+    full[full <= _FAINT] = 0
+    return full[ink.box(full > 0)]
 
 
 def _placed(figure: np.ndarray) -> np.ndarray:
     """Return the figure on 28x28, shifted by whole pixels until its centre of mass is central."""
-    total = figure.sum(dtype=np.int64)
+    profiles = figure.sum(axis=1, dtype=np.int64), figure.sum(axis=0, dtype=np.int64)
+    total = profiles[0].sum()
+    top, left = (
+        np.clip(round(CENTRE - (profile @ _PLACES[: len(profile)]) / total), 0, SIDE - len(profile))
+        for profile in profiles
+    )
     image = np.zeros((SIDE, SIDE), np.uint8)
-    corner = []
-    for axis, length in enumerate(figure.shape):
-        profile = figure.sum(axis=1 - axis, dtype=np.int64)
-        centre = (profile @ np.arange(length)) / total
-        corner.append(min(max(round(CENTRE - centre), 0), SIDE - length))
-    top, left = corner
     image[top : top + figure.shape[0], left : left + figure.shape[1]] = figure
     return image
-
-
-def to_grey(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels ``(h, w)`` or ``(h, w, 1..4)`` of any real dtype as grey ``(h, w)`` uint8.
-
-    Two channels are grey and opacity, three are red, green, blue, four have opacity after
-    them; what is transparent becomes white, or black where the rest is light. The range is
-    recognised: `to_levels`.
-
-    Raises
-    ------
-    ValueError
-        If the shape or dtype is another, or a number is not finite.
-    """
-    levels = to_levels(pixels[None])[0]
-    if levels.ndim == 2:
-        return levels
-    return _flattened(levels)
-
-
-def to_levels(arrays: np.ndarray) -> np.ndarray:
-    """Return arrays ``(n, …)`` of any real dtype as uint8 grey levels, each array by itself.
-
-    Whole numbers up to 255 stay as they are. A range from 0 to 1 is multiplied by 255 (by 256
-    if all are whole 256ths below 1), one from -1 to 1 is shifted first; 16-bit levels are
-    divided by 257. Any other range is stretched from its least to its greatest.
-
-    Raises
-    ------
-    ValueError
-        If the dtype is no real number.
-    """
-    if arrays.dtype == np.uint8:
-        return arrays
-    if arrays.dtype.kind not in "biuf":
-        raise ValueError(f"expected numbers as pixels; got {arrays.dtype}")
-    values = arrays.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("expected finite numbers as pixels; got NaN or infinity")
-    flat = values.reshape(len(values), -1)
-    scaled = np.stack([_scaled(row, arrays.dtype) for row in flat]) if len(flat) else flat
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8).reshape(arrays.shape)
-
-
-def _scaled(row: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    low, high = row.min(), row.max()
-    if low >= 0 and high <= 1 and (dtype.kind in "bf"):
-        whole = high < 1 and np.array_equal(np.rint(row * 256), row * 256)
-        return row * (256 if whole else 255)
-    if low >= 0 and high <= 255:
-        return row
-    if low >= 0 and high <= 65535:
-        return row / 257
-    if low >= -1 and high <= 1:
-        return (row + 1) * 127.5
-    return (row - low) * (255 / (high - low))
-
-
-def _flattened(levels: np.ndarray) -> np.ndarray:
-    """Return ``(h, w, 1..4)`` uint8 as grey ``(h, w)`` uint8: luma, then opacity over a page."""
-    channels = levels.shape[2] if levels.ndim == 3 else 0
-    if channels not in (1, 2, 3, 4):
-        raise ValueError(f"expected (h, w) or (h, w, 1 to 4) pixels; got {levels.shape}")
-    colours = levels[..., : 3 if channels >= 3 else 1].astype(np.float32)
-    weights = (0.299, 0.587, 0.114) if channels >= 3 else (1.0,)
-    grey: np.ndarray = colours @ np.array(weights, np.float32)
-    if channels in (2, 4):
-        opacity = levels[..., -1] / np.float32(255)
-        seen = (grey * opacity).sum() / max(opacity.sum(), 1)
-        page = 255.0 if seen < 128 else 0.0
-        grey = grey * opacity + page * (1 - opacity)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)

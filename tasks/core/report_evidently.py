@@ -38,6 +38,14 @@ class View(NamedTuple):
     probabilities: np.ndarray
 
 
+class Columns(NamedTuple):
+    """Columns ``(n, c)`` of some images by their names, and probabilities ``(n, classes)``."""
+
+    values: np.ndarray
+    names: Sequence[str]
+    probabilities: np.ndarray
+
+
 class Distances(NamedTuple):
     """Which distance is taken, and from where on it counts as drift.
 
@@ -61,29 +69,39 @@ class Drift(NamedTuple):
 
 def performance(current: Answers, reference: Answers, classes: Sequence[str]) -> str:
     """Return Evidently's page on a classifier's answers beside those of the reference."""
-    from evidently import DataDefinition, MulticlassClassification
+    from evidently import DataDefinition
     from evidently.presets import ClassificationPreset
 
-    names = list(classes)
-    target, predicted = _roles(classes)
-    roles = MulticlassClassification(
-        target=target, prediction_labels=predicted, prediction_probas=names
-    )
+    names = _without_marks(classes)
+    target, predicted = _roles(names)
     definition = DataDefinition(
-        classification=[roles],
+        classification=[_classification(names)],
         categorical_columns=[target, predicted],
         numerical_columns=names,
     )
-    tables = (answer_table(current, classes), answer_table(reference, classes))
+    tables = (answer_table(current, names), answer_table(reference, names))
     return _page(_run([ClassificationPreset()], *tables, definition))
 
 
 def drift(current: View, reference: View, classes: Sequence[str], distances: Distances) -> Drift:
     """Return Evidently's page on how far the current images are from the reference."""
+    known = _without_marks(classes)
+    return _drift(view_table(current, known), view_table(reference, known), distances)
+
+
+def column_drift(
+    current: Columns, reference: Columns, classes: Sequence[str], distances: Distances
+) -> Drift:
+    """Return the same page on columns that are known already."""
+    known = _without_marks(classes)
+    return _drift(_column_table(current, known), _column_table(reference, known), distances)
+
+
+def _drift(current: Any, reference: Any, distances: Distances) -> Drift:
     from evidently import DataDefinition
     from evidently.presets import DataDriftPreset
 
-    tables = (view_table(current, classes), view_table(reference, classes))
+    tables = (current, reference)
     numbers = [name for name in tables[0] if name != "predicted class"]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=["predicted class"])
     preset = DataDriftPreset(
@@ -112,6 +130,22 @@ def answer_table(answers: Answers, classes: Sequence[str]) -> "pd.DataFrame":
     return table.assign(**said)
 
 
+def _classification(names: list[str]) -> Any:
+    """Return what Evidently calls the columns; two classes are a thing of their own to it."""
+    from evidently import BinaryClassification, MulticlassClassification
+
+    target, predicted = _roles(names)
+    roles = {"target": target, "prediction_labels": predicted}
+    if len(names) > 2:
+        return MulticlassClassification(prediction_probas=names, **roles)
+    return BinaryClassification(prediction_probas=names[1], pos_label=names[1], **roles)
+
+
+def _without_marks(classes: Sequence[str]) -> list[str]:
+    """Return names that cannot end a script: Evidently puts them into one as they are."""
+    return [name.replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}") for name in classes]
+
+
 def _roles(classes: Sequence[str]) -> tuple[str, str]:
     """Return the columns of label and prediction, beside those that are named like classes."""
     mark = "" if not {"label", "prediction"} & {*classes} else " (role)"
@@ -124,10 +158,22 @@ def view_table(view: View, classes: Sequence[str]) -> "pd.DataFrame":
 
     parts = {f"image {name}": values for name, values in features(view.images).items()}
     parts |= {f"embedding {i + 1}": column for i, column in enumerate(view.components.T)}
-    parts["confidence"] = view.probabilities.max(1)
-    table = pd.DataFrame(parts).astype(float)
-    predicted = np.array(classes, dtype=object)[view.probabilities.argmax(1)]
-    return table.assign(**{"predicted class": predicted})
+    return _with_answers(pd.DataFrame(parts), view.probabilities, classes)
+
+
+def _column_table(columns: Columns, classes: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.DataFrame(columns.values, columns=list(columns.names))
+    return _with_answers(table, columns.probabilities, classes)
+
+
+def _with_answers(
+    table: "pd.DataFrame", probabilities: np.ndarray, classes: Sequence[str]
+) -> "pd.DataFrame":
+    predicted = np.array(classes, dtype=object)[probabilities.argmax(1)]
+    numbers = table.assign(confidence=probabilities.max(1)).astype(float)
+    return numbers.assign(**{"predicted class": predicted})
 
 
 def framed(page: str, title: str, banner: str) -> str:

@@ -69,7 +69,8 @@ def compare(
     outliers alike: Berk and Jones, "Goodness-of-fit test statistics that dominate the Kolmogorov
     statistics", 1979. Expected is the share in batch and reference together, class by class in
     the batch's composition, which drawn batches have, too. A share that differs from the
-    reference's by ``tolerance`` or less counts as no difference.
+    reference's by ``tolerance`` or less counts as no difference where half of the images lie below
+    the edge; nearer to the ends it is as much less as the spread of a share is.
     """
     pool = _Pool(batch, reference)
     part = len(reference.classes) / (len(batch.classes) + len(reference.classes))
@@ -111,8 +112,8 @@ class _Pool:
         below = self._below(rows)
         expected = self.expected
         if tolerance:
-            share = below / self.size
-            expected = np.clip(share, expected - tolerance, expected + tolerance)
+            share, slack = below / self.size, 2 * tolerance * np.sqrt(expected * (1 - expected))
+            expected = np.clip(share, expected - slack, expected + slack)
         above = self.size - below
         found = self.entropies[below] + self.entropies[above]
         found -= below * np.log(np.maximum(expected, _TINY))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tasks.core import shift_columns
-from tasks.core.components import Basis
+from tasks.core.shift_columns import Frame
 
 TYPICAL = 8
 """Images of each class that are kept to be looked at."""
@@ -31,14 +31,14 @@ class Reference(NamedTuple):
     probabilities: np.ndarray
     columns: np.ndarray
     names: np.ndarray
-    basis: Basis
+    frame: Frame
     member_folds: np.ndarray
     typical: np.ndarray
     typical_labels: np.ndarray
 
 
 class Sample(NamedTuple):
-    """Images to be judged: columns ``(n, c)``, probabilities ``(n, k)`` by their folds' members."""
+    """Images to be judged: columns ``(n, c)`` and, of their folds' members, probabilities."""
 
     columns: np.ndarray
     probabilities: np.ndarray
@@ -60,8 +60,8 @@ def build(
     ``rows``, ``folds``, ``labels`` ``(n,)`` and ``probabilities`` ``(n, k)`` are theirs.
     """
     kept = np.sort(rng.permutation(len(images))[:size])
-    basis = shift_columns.basis(images[kept])
-    columns = shift_columns.columns(images[kept], basis)
+    frame = shift_columns.frame(images[kept])
+    columns = shift_columns.columns(images[kept], frame)
     right = probabilities[kept].argmax(1) == labels[kept]
     typical = _typical(columns, labels[kept], right)
     return Reference(
@@ -70,27 +70,26 @@ def build(
         labels=labels[kept].astype(np.uint8),
         probabilities=probabilities[kept].astype(np.float32),
         columns=columns,
-        names=np.array(shift_columns.names(len(basis.directions))),
-        basis=basis,
+        names=np.array(shift_columns.names(len(frame.directions))),
+        frame=frame,
         member_folds=np.asarray(member_folds, np.uint8),
         typical=images[kept[typical]],
         typical_labels=labels[kept[typical]].astype(np.uint8),
     )
 
 
-def sample(
-    images: np.ndarray, members: np.ndarray, reference: Reference, rng: np.random.Generator
-) -> Sample:
-    """Return new images ``(n, h, w)`` uint8 as the reference's own were seen.
+def judged(members: np.ndarray, reference: Reference, rng: np.random.Generator) -> np.ndarray:
+    """Return probabilities ``(n, k)`` float32 of new images as the reference's were judged.
 
-    ``members`` ``(n, members, k)`` is what each member says of each image.
+    ``members`` ``(n, members, k)`` is what each member says of each image. A fold is drawn for
+    each image, as often as it is in the reference.
     """
-    folds = rng.choice(reference.folds, len(images))  # each as often as in the reference
-    probabilities = np.zeros((len(images), members.shape[2]), np.float32)
+    folds = rng.choice(reference.folds, len(members))
+    said = np.zeros((len(members), members.shape[2]), np.float32)
     for fold in np.unique(folds):
         theirs, chosen = reference.member_folds == fold, folds == fold
-        probabilities[chosen] = members[chosen][:, theirs].mean(1)
-    return Sample(shift_columns.columns(images, reference.basis), probabilities)
+        said[chosen] = members[chosen][:, theirs].mean(1)
+    return said
 
 
 def _typical(columns: np.ndarray, labels: np.ndarray, right: np.ndarray) -> np.ndarray:

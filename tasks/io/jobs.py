@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from tasks.io.readers import paths as expansion
 from tasks.io.serving import Served
@@ -21,7 +22,7 @@ def describe(
     """Return a job as JSON has it.
 
     The input is known by names, sizes and times of its files. Standard input cannot be known
-    again: its hash is None.
+    again: no two jobs of it are equal.
 
     Raises
     ------
@@ -37,9 +38,9 @@ def describe(
     }
 
 
-def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Tell whether two jobs have the same result, for sure."""
-    return one == other and one["input"]["sha256"] is not None
+def is_read_once(paths: Sequence[str | Path]) -> bool:
+    """Tell whether standard input is among the paths."""
+    return expansion.STDIN in map(str, paths)
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
@@ -55,8 +56,8 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
 
 def _input(paths: Sequence[str | Path], base: Path | None) -> dict[str, Any]:
     names = [Path(path).as_posix() for path in paths]
-    if expansion.STDIN in names:
-        return {"paths": names, "files": None, "bytes": None, "sha256": None}
+    if is_read_once(paths):
+        return {"paths": names, "files": None, "bytes": None, "sha256": None, "once": uuid4().hex}
     files = size = 0
     digest = hashlib.sha256()
     for file in expansion.expand(paths, base):

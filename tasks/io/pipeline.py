@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tasks.io import commits, git, store
 from tasks.io.stage import StageError
 
+_OPEN = "data/source"  # what users put there is in the commit only where DVC tracks it
 _FOLDER = ".dir"  # ends the md5 of a folder, which is that of the list of its files
 
 
@@ -106,7 +107,8 @@ class Pipeline:
         if added := commits.added(self._root, self._commit, path):
             return self._with_added(path, md5, held, added)
         if held:
-            return _difference(md5, self._tree(path, held))
+            fault = _difference(md5, self._tree(path, held))
+            return None if fault and path == _OPEN else fault
         below = {name: hash_ for name, hash_ in self._outs.items() if name.startswith(f"{path}/")}
         # A folder may have held more than outs; then its hash cannot be computed again.
         return "" if below and self._listing(path, below) == md5 else None
@@ -114,7 +116,7 @@ class Pipeline:
     def _with_added(
         self, path: str, md5: str | None, held: dict[str, str], added: dict[str, str]
     ) -> str | None:
-        """Hash a folder of files in the commit and of what `dvc add` took; these are hashed, too."""
+        """Hash a folder of files in the commit and of what `dvc add` took, and the latter alone."""
         states = [self._out(name, hash_) for name, hash_ in added.items()]
         if faults := [state for state in states if state]:
             return faults[0]

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.core.components import Basis
+from tasks.core.shift_columns import Frame
 from tasks.core.shift_reference import Reference
 from tasks.io import files, models
 from tasks.io.stage import StageError
 
 FILE = models.ENSEMBLE / "reference.npz"
-_BASIS = ("basis_mean", "basis_directions")
+_FRAME = tuple(f"frame_{name}" for name in Frame._fields)
 
 
 def save(path: Path, reference: Reference) -> None:
     """Write ``reference`` as npz: the same bytes for the same content."""
     arrays = reference._asdict()
-    arrays |= dict(zip(_BASIS, arrays.pop("basis"), strict=True))
+    arrays |= dict(zip(_FRAME, arrays.pop("frame"), strict=True))
     files.write_arrays(path, **arrays)
 
 
@@ -30,10 +30,10 @@ def parse(content: bytes, where: str) -> Reference:
     StageError
         If it is not what `save` writes.
     """
-    fields = [name for name in Reference._fields if name != "basis"]
+    fields = [name for name in Reference._fields if name != "frame"]
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            found = {name: archive[name] for name in (*fields, *_BASIS)}
+            found = {name: archive[name] for name in (*fields, *_FRAME)}
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise StageError(f"{where}: expected the arrays of a reference; {error}") from None
-    return Reference(basis=Basis(*(found.pop(name) for name in _BASIS)), **found)
+    return Reference(frame=Frame(*(found.pop(name) for name in _FRAME)), **found)

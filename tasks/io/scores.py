@@ -49,17 +49,46 @@ class Counts(NamedTuple):
         )
 
 
+class Said(NamedTuple):
+    """What a table of scores says, row by row; ``confidence`` ``(n,)`` is NaN if unreadable."""
+
+    ids: list[str]
+    predictions: list[str | None]
+    confidence: np.ndarray
+
+    @property
+    def readable(self) -> np.ndarray:
+        """Return which rows have an answer, bool ``(n,)``."""
+        return ~np.isnan(self.confidence)
+
+    def least_sure(self, size: int) -> list[int]:
+        """Return the rows of least confidence, the least first."""
+        order: list[int] = np.argsort(self.confidence, kind="stable")[:size].tolist()
+        return [row for row in order if self.readable[row]]
+
+
+def answers(output: Path) -> Said:
+    """Return what the Parquet file of scores says."""
+    from pyarrow import parquet
+
+    found = parquet.read_table(output, columns=["id", "prediction", "confidence"])
+    confidence = np.array(found["confidence"].to_numpy(), np.float32)
+    return Said(found["id"].to_pylist(), found["prediction"].to_pylist(), confidence)
+
+
 def format_of(output: Path) -> Format:
     """Return the format that a file's ending names.
 
     Raises
     ------
     StageError
-        If it names none.
+        If it names none, or a folder has that name.
     """
     endings: dict[str, Format] = {".parquet": "parquet", ".csv": "csv"}
     if output.suffix.lower() not in endings:
         raise StageError(f"{output}: expected an output that ends in .parquet or .csv")
+    if output.is_dir():
+        raise StageError(f"{output}: expected a place for a file; a folder is there")
     return endings[output.suffix.lower()]
 
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from tasks.core import fashion, splits
 from tasks.core.classes import DIGITS
-from tasks.core.mnist import Mnist, check
+from tasks.core.mnist import UNORDERED_SHA256, Mnist, check, unordered
 from tasks.core.splits import Part
 from tasks.io.readers.datasets import DataSet, load
 from tasks.io.stage import StageError
 
-_SPLIT = 60_000  # MNIST's training images come first where all of it stands in one
+_HALVES = (60_000, 10_000)  # MNIST's training images come first where all of it stands in one
 _MOST = 256  # classes: a label is one byte
 
 
@@ -57,7 +57,7 @@ def named(source: str, test_source: str | None, test_share: float) -> Source:
     if mnist := recognised(found):
         print(f"MNIST by data.source ({source}): SHA-256 as published")
         return as_mnist(mnist)
-    found = _with_names(found)
+    found = _with_names(_halved(found))
     train, test = _parts(found, f"params.yaml: data.source ({source})", test_share)
     counts = f"{len(found.classes)} classes, {len(train.ids)} training and {len(test.ids)} test"
     print(f"{found.name} by data.source ({source}): {counts} images")
@@ -71,7 +71,8 @@ def recognised(found: DataSet) -> Mnist | None:
     if not names <= {*DIGITS}:
         return None
     images, labels = found.train_images, _places(found.train_labels, DIGITS)
-    parts = [images[:_SPLIT], labels[:_SPLIT], images[_SPLIT:], labels[_SPLIT:]]
+    cut = _HALVES[0]
+    parts = [images[:cut], labels[:cut], images[cut:], labels[cut:]]
     if found.test_images is not None and found.test_labels is not None:
         parts = [images, labels, found.test_images, _places(found.test_labels, DIGITS)]
     try:
@@ -79,6 +80,25 @@ def recognised(found: DataSet) -> Mnist | None:
     except ValueError:
         return None
     return mnist
+
+
+def _halved(found: DataSet) -> DataSet:
+    """Return MNIST in another order with its own test set, where that comes behind the rest."""
+    if found.test_images is not None or len(found.train_labels) != sum(_HALVES):
+        return found
+    if not {*found.train_labels} <= {*DIGITS}:
+        return found
+    images, labels, ids = found.train_images, found.train_labels, found.train_ids
+    places, cut = _places(labels, DIGITS), _HALVES[0]
+    halves = (slice(cut), slice(cut, None))
+    if tuple(unordered(images[half], places[half]) for half in halves) != UNORDERED_SHA256:
+        return found
+    return DataSet(
+        "MNIST in another order",
+        *(images[:cut], labels[:cut], ids[:cut]),
+        *(images[cut:], labels[cut:], ids[cut:]),
+        DIGITS,
+    )
 
 
 def _with_names(found: DataSet) -> DataSet:
@@ -103,7 +123,10 @@ def _parts(found: DataSet, where: str, test_share: float) -> tuple[Part, Part]:
     train = Part(found.train_images, _places(found.train_labels, classes), found.train_ids)
     if found.test_images is None or found.test_labels is None:
         print(f"no test set there: data.test_share ({test_share:g}) of each class is set apart")
-        return splits.split(train, test_share)
+        train, test = splits.split(train, test_share)
+        if bare := [name for place, name in enumerate(classes) if place not in train.labels]:
+            raise StageError(f"{where}: expected two images or more of each class; {bare[0]} has 1")
+        return train, test
     test_ids = found.test_ids or []
     return train, Part(found.test_images, _places(found.test_labels, classes), test_ids)
 

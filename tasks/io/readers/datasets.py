@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.io.readers.rows import natural
+from tasks.io.readers import named
+from tasks.io.readers.normalized import normalized
+from tasks.io.readers.rows import Block, flat_labels, image_shape, names, natural
 from tasks.io.readers.stream import Chunk, read
 from tasks.io.stage import StageError
 
@@ -42,7 +44,7 @@ def load(source: str | Path, test_source: str | Path | None = None) -> DataSet:
     train, test = _collected(source, None)
     if test_source is not None:
         test = _collected(test_source, "test")[1]
-    name = Path(source).stem
+    name = str(source) if named.is_name(str(source)) else Path(source).stem
     if not train.ids:
         raise StageError(f"{source}: expected training images; found none")
     classes = tuple(sorted({label for label in train.labels if label is not None}, key=natural))
@@ -55,18 +57,35 @@ def load(source: str | Path, test_source: str | Path | None = None) -> DataSet:
     )
 
 
+def _chunks(source: str | Path) -> list[Chunk]:
+    """Return all rows of a source, each with the split that it belongs to in its id."""
+    if not named.is_name(str(source)):
+        return list(read([Path(source).expanduser()]))
+    parts = zip(("train", "test"), named.fetch(str(source)), strict=True)
+    return [_chunk(f"{source}#{split}/", part) for split, part in parts if part is not None]
+
+
+def _chunk(prefix: str, part: named.Arrays) -> Chunk:
+    count = len(part.images)
+    shape = image_shape(part.images.shape[1:], prefix)
+    told = names(flat_labels(part.labels, prefix))
+    block = Block(part.images.reshape(count, *shape), told, [None] * count)
+    images, faults = normalized(block)
+    return Chunk([f"{prefix}{row}" for row in range(count)], images, told, faults)
+
+
 def _collected(source: str | Path, split: str | None) -> tuple[Chunk, Chunk]:
-    chunks = list(read([Path(source).expanduser()]))
-    ids = [id for chunk in chunks for id in chunk.ids]
+    chunks = _chunks(source)
+    ids = [name for chunk in chunks for name in chunk.ids]
     images = np.concatenate([chunk.images for chunk in chunks])
     labels = [label for chunk in chunks for label in chunk.labels]
     faults = [fault for chunk in chunks for fault in chunk.faults]
-    wrong = [f"{id}: {fault}" for id, fault in zip(ids, faults, strict=True) if fault]
-    wrong += [f"{id}: no label" for id, label in zip(ids, labels, strict=True) if label is None]
+    wrong = [f"{name}: {fault}" for name, fault in zip(ids, faults, strict=True) if fault]
+    wrong += [f"{name}: no label" for name, label in zip(ids, labels, strict=True) if label is None]
     if wrong:
         more = [f"… and {len(wrong) - 20} more"] if len(wrong) > 20 else []
         raise StageError("\n  ".join([f"{source}: expected labelled images", *wrong[:20], *more]))
-    in_test = np.array([(split or _split(id)) == "test" for id in ids])
+    in_test = np.array([(split or _split(name)) == "test" for name in ids])
     parts = []
     for chosen in (~in_test, in_test):
         rows = np.flatnonzero(chosen)

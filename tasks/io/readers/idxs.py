@@ -2,7 +2,6 @@
 
 import gzip
 import math
-import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,40 +15,31 @@ _UINT8 = 0x08
 _MOST_LABELS = 1 << 28
 
 
-def is_labels(path: Path) -> bool:
-    """Return whether an IDX file holds one dimension, as labels do."""
-    with opened(path) as file:
-        return file.read(4)[3:] == b"\x01"
-
-
 def idx(path: Path) -> list[Part]:
     """Return the images of an IDX file, with the labels of the file named like it."""
     with opened(path) as file:
         shape = _shape(file, path.name)
     if len(shape) < 2:
         raise FormatError(f"{path.name}: expected images; got labels {shape}")
-    image = image_shape(shape[1:], path.name)
-    labels = _labels(path, shape[0])
+    image, count = image_shape(shape[1:], path.name), shape[0]
+    labels, size = _labels(path, count), math.prod(image)
 
     def blocks(skip: int, rows: int) -> Iterator[Block]:
-        size = math.prod(image)
-        most = max(1, min(rows, BUDGET // size))
         with opened(path) as file:
-            _shape(file, path.name)
-            file.seek(skip * size, 1)
-            for start in range(skip, shape[0], most):
-                wanted = min(most, shape[0] - start)
+            file.seek(4 + 4 * len(shape) + skip * size)
+            most = max(1, min(rows, BUDGET // size))
+            for start in range(skip, count, most):
+                wanted = min(most, count - start)
                 content = file.read(wanted * size)
                 held = len(content) // size
                 if held:
-                    array = np.frombuffer(content, np.uint8, held * size)
-                    yield block(array.reshape(held, *image), labels, start)
+                    array = np.frombuffer(content, np.uint8, held * size).reshape(held, *image)
+                    yield block(array, None if labels is None else labels[start : start + held])
                 if held < wanted:
-                    raise FormatError(
-                        f"{path.name}: {shape[0]} rows promised, but it ends in row {start + held}"
-                    )
+                    message = f"{count} rows promised, but it ends in row {start + held}"
+                    raise FormatError(f"{path.name}: {message}")
 
-    return [Part("", shape[0], labels is not None, blocks)]
+    return [Part("", count, blocks)]
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -57,6 +47,12 @@ def opened(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         gzipped = file.read(2) == b"\x1f\x8b"
     return gzip.open(path) if gzipped else path.open("rb")  # type: ignore[return-value]
+
+
+def holds_labels(path: Path) -> bool:
+    """Return whether an IDX file holds one dimension, as labels do."""
+    with opened(path) as file:
+        return file.read(4)[3:] == b"\x01"
 
 
 def _shape(file: IO[bytes], what: str) -> tuple[int, ...]:
@@ -69,25 +65,21 @@ def _shape(file: IO[bytes], what: str) -> tuple[int, ...]:
     return struct.unpack(f">{magic[3]}I", header)
 
 
-def labels_beside(path: Path) -> Path | None:
-    """Return the IDX file of labels that belongs to one of images, by its name."""
-    stem = path.name.removesuffix(".gz").replace("images", "labels")
-    stem = re.sub(r"idx\d", "idx1", stem)
-    for name in (stem, f"{stem}.gz"):
-        if name.removesuffix(".gz") != path.name.removesuffix(".gz"):
-            if (partner := path.with_name(name)).is_file():
-                return partner
-    return None
+def _labels_beside(path: Path) -> Path | None:
+    # As published, "train-images-idx3-ubyte"; some mirrors write a dot for the second dash.
+    stem = path.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
+    names = [stem, f"{stem}.gz"] if stem != path.name.removesuffix(".gz") else []
+    return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
 
 
 def _labels(path: Path, images: int) -> np.ndarray | None:
-    if (partner := labels_beside(path)) is None:
+    if (partner := _labels_beside(path)) is None:
         return None
     with opened(partner) as file:
         shape = _shape(file, partner.name)
         if len(shape) != 1 or shape[0] > _MOST_LABELS:
             raise FormatError(f"{partner.name}: expected labels (n,); got {shape}")
         labels = np.frombuffer(file.read(shape[0]), np.uint8)
-    if len(labels) != shape[0] or len(labels) != images:
+    if len(labels) != images:
         raise FormatError(f"{partner.name}: expected {images} labels; got {len(labels)}")
     return labels

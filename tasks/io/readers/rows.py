@@ -12,6 +12,8 @@ BUDGET = 16 << 20
 MAX_PIXELS = 64_000_000
 """Pixels of the largest image that is opened."""
 
+Labels = list[str | None]
+
 
 class FormatError(Exception):
     """A file, or a row of it, cannot be read; the message says why."""
@@ -25,7 +27,7 @@ class Block(NamedTuple):
     """
 
     images: np.ndarray | list[np.ndarray]
-    labels: list[str | None]
+    labels: Labels
     faults: list[str | None]
 
 
@@ -36,10 +38,23 @@ class Part(NamedTuple):
     block; it may raise `FormatError` when a file ends or breaks before its time.
     """
 
-    split: str  # "train", "test" …; "" where the file knows none
-    count: int | None  # None: not known without reading it all
-    labelled: bool
+    split: str  # "train", "test", "val"; "" where the file knows none
+    size: int | None  # rows; None: not known without reading it all
     blocks: Callable[[int, int], Iterator[Block]]
+
+
+def block(
+    images: np.ndarray | list[np.ndarray], labels: Sequence[Any] | np.ndarray | None
+) -> Block:
+    """Return images as a block without faults; ``labels`` are theirs alone, or None."""
+    nothing: Labels = [None] * len(images)
+    texts = nothing if labels is None else names(labels)
+    return Block(images, texts, [None] * len(images))
+
+
+def faulty(reason: str) -> Block:
+    """Return one row that cannot be read."""
+    return Block([np.zeros((1, 1), np.uint8)], [None], [reason])
 
 
 def whole(images: np.ndarray, labels: np.ndarray | None, split: str = "") -> Part:
@@ -47,38 +62,29 @@ def whole(images: np.ndarray, labels: np.ndarray | None, split: str = "") -> Par
 
     def blocks(skip: int, rows: int) -> Iterator[Block]:
         for start in range(skip, len(images), rows):
-            yield block(images[start : start + rows], labels, start)
+            chosen = slice(start, start + rows)
+            yield block(images[chosen], None if labels is None else labels[chosen])
 
-    return Part(split, len(images), labels is not None, blocks)
-
-
-def block(images: np.ndarray, labels: np.ndarray | None, start: int) -> Block:
-    """Return images as a block without faults; ``start`` is the first one's row in ``labels``."""
-    count = len(images)
-    texts = names(labels[start : start + count]) if labels is not None else [None] * count
-    return Block(images, texts, [None] * count)
+    return Part(split, len(images), blocks)
 
 
-def names(labels: Sequence[Any] | np.ndarray) -> list[str | None]:
-    """Return labels as class names: 5, 5.0 and b"5" become "5"; what is missing None."""
+def names(labels: Sequence[Any] | np.ndarray) -> Labels:
+    """Return labels as class names: 5, 5.0, "5.0" and b"5" become "5"; what is missing None."""
     array = np.asarray(labels)
-    if array.dtype.kind in "biu":
-        return [str(int(label)) for label in array]
-    if array.dtype.kind == "U":
-        return [str(label).strip() or None for label in array]
+    if array.dtype.kind in "iu":
+        return [str(label) for label in array.tolist()]
     return [_name(label) for label in array.tolist()]
 
 
 def _name(label: Any) -> str | None:
-    if label is None:
+    if label is None or (isinstance(label, float) and math.isnan(label)):
         return None
     if isinstance(label, bytes):
         label = label.decode("utf-8", "replace")
-    if isinstance(label, float):
-        if math.isnan(label):
-            return None
-        label = int(label) if label.is_integer() else label
-    return str(label).strip() or None
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    text = str(int(label) if isinstance(label, bool) else label).strip()
+    return re.sub(r"^(\d+)\.0+$", r"\1", text) or None
 
 
 def flat_labels(labels: np.ndarray, what: str) -> np.ndarray:
@@ -93,27 +99,44 @@ def flat_labels(labels: np.ndarray, what: str) -> np.ndarray:
 
 
 def image_shape(shape: tuple[int, ...], what: str) -> tuple[int, ...]:
-    """Return the shape ``(h, w[, channels])`` of an image, given an array's shape without rows.
+    """Return the shape of an image as stored: ``(h, w)``, ``(h, w, channels)`` or turned.
+
+    ``shape`` is an array's without its rows: two sides, with colours after or before them,
+    or the pixels of a square in a row.
 
     Raises
     ------
     FormatError
-        If it is none: neither two sides nor a square's pixels in a row.
+        If it is none of these, or too large.
     """
-    fits = len(shape) == 2 or (len(shape) == 3 and shape[2] <= 4)
     if len(shape) == 1 and (side := math.isqrt(shape[0])) ** 2 == shape[0]:
-        shape, fits = (side, side), True
-    if not fits or min(shape) < 1:
+        shape = (side, side)
+    if len(shape) not in (2, 3) or min(shape) < 1 or (len(shape) == 3 and not colours(shape)):
         raise FormatError(
             f"{what}: expected images (n, height, width), (n, height, width, channels) or the"
             f" pixels of a square one in a row; got {shape} an image"
         )
-    if math.prod(shape[:2]) > MAX_PIXELS:
-        raise FormatError(f"{what}: {shape} is more than {MAX_PIXELS:,} pixels an image")
+    if math.prod(shape) > 4 * MAX_PIXELS:
+        raise FormatError(f"{what}: {shape} an image is more than {MAX_PIXELS:,} pixels")
     return shape
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
+def colours(shape: tuple[int, ...]) -> int | None:
+    """Return which axis of an image of three holds its 1 to 4 colours, the last before the first.
+
+    None if neither does.
+    """
+    return next((axis for axis in (2, 0) if shape[axis] <= 4), None)
+
+
+def upright(images: np.ndarray) -> np.ndarray:
+    """Return images ``(n, h, w[, channels])`` whose colours may stand before height and width."""
+    before = images.ndim == 4 and colours(images.shape[1:]) == 0
+    return np.moveaxis(images, 1, 3) if before else images
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """Return a key that sorts names as people do: numbers by value, so "9" before "10"."""
     parts = re.split(r"(\d+)", name)
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p.casefold()) for p in parts if p]
+    key = ((0, int(p), "") if p.isdecimal() else (1, 0, p.casefold()) for p in parts if p)
+    return (*key, (2, 0, name))

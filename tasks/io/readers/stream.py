@@ -2,17 +2,22 @@
 
 import itertools
 import re
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tasks.core.normalize import SIDE, follows_convention, normalize, to_grey, to_levels
 from tasks.io.readers import formats, pictures
-from tasks.io.readers.paths import File, expand
-from tasks.io.readers.rows import Block, FormatError, Part
+from tasks.io.readers.normalized import normalized
+from tasks.io.readers.paths import STDIN, File, expand
+from tasks.io.readers.rows import Block, FormatError, Labels, Part, block, faulty
 from tasks.io.stage import StageError
+
+Named = tuple[list[str], Block]
 
 
 class Chunk(NamedTuple):
@@ -31,23 +36,21 @@ class Chunk(NamedTuple):
 def read(
     paths: Sequence[str | Path], *, rows: int = 4096, skip: int = 0, base: Path | None = None
 ) -> Iterator[Chunk]:
-    """Yield the images of files, folders, globs or "-" (standard input), ``rows`` a chunk.
+    """Return the images of files, folders, globs or "-" (standard input), ``rows`` a chunk.
 
-    The order is always the same; the first ``skip`` rows are passed over without being read
-    where the format allows. Ids are relative to ``base``, and so are the paths; without it
+    The order is always the same. The first ``skip`` rows are passed over, where the format
+    allows without reading them. Ids are relative to ``base`` where a path lies below it; else
     they are as given. What cannot be read becomes a row with a fault.
 
     Raises
     ------
     StageError
-        If a path does not exist or a glob matches nothing.
+        If a path does not exist or a glob matches nothing, at once.
     """
-    files = expand(paths, base)
-    pieces = _pieces(files, rows, skip, base)
-    yield from _regrouped(pieces, rows)
+    return _regrouped(_pieces(expand(paths), rows, skip, base), rows)
 
 
-def pick(id: str, base: Path | None = None) -> np.ndarray:  # noqa: A002  # it is called so everywhere
+def pick(id: str, base: Path | None = None) -> np.ndarray:  # noqa: A002  # called so everywhere
     """Return the normalised image ``(28, 28)`` uint8 of one id that `read` gave.
 
     Raises
@@ -55,91 +58,131 @@ def pick(id: str, base: Path | None = None) -> np.ndarray:  # noqa: A002  # it i
     StageError
         If the id names no file or no row that is there, or its image cannot be read.
     """
-    place = (base / id) if base else Path(id)
-    if place.is_file() and formats.kind(place) == formats.PICTURE:
-        block = _pictures([File(place, formats.PICTURE)])
+    path = Path(base or "", id).expanduser()
+    if path.is_file() and formats.kind(path) == formats.PICTURE:
+        found = _pictures([File(path, formats.PICTURE)])
     else:
-        block = _row(id, base)
-    image, fault = _normalised(block)[0][0], block.faults[0]
-    if fault is not None:
-        raise StageError(f"{id}: {fault}")
+        found = _row(id, base)
+    images, faults = normalized(found)
+    if faults[0] is not None:
+        raise StageError(f"{id}: {faults[0]}")
+    image: np.ndarray = images[0]
     return image
 
 
 def _row(id: str, base: Path | None) -> Block:  # noqa: A002
-    match = re.fullmatch(r"(.+)#(?:(\w+)/)?(\d+)", id)
+    match = re.fullmatch(r"(.+)#(?:([a-z]+)/)?(\d+)", id)
     if match is None:
-        raise StageError(f"{id}: expected an image file, or a path and a row: images.npz#12")
-    path = (base / match[1]) if base else Path(match[1])
+        what = "there is no such picture" if "#" not in id else "that is no row"
+        raise StageError(f"{id}: {what}; expected a picture's path, or a path and a row: a.npz#12")
+    path = Path(base or "", match[1]).expanduser()
+    if not path.is_file():
+        raise StageError(f"{id}: {path} is no file")
     try:
         for part in formats.parts(path):
             if part.split == (match[2] or ""):
-                return next(part.blocks(int(match[3]), 1))
-    except FormatError as error:
+                for found in part.blocks(int(match[3]), 1):
+                    return found
+    except (FormatError, *formats.DAMAGE) as error:
         raise StageError(f"{id}: {error}") from None
-    except (FileNotFoundError, StopIteration):
-        pass
-    raise StageError(f"{id}: no such row")
+    raise StageError(f"{id}: {path.name} has no such row")
 
 
 def count(paths: Sequence[str | Path], base: Path | None = None) -> int | None:
-    """Return how many rows `read` will give; None if only reading them all would tell."""
+    """Return how many rows `read` will give; None if only reading them all would tell.
+
+    Raises
+    ------
+    StageError
+        As `read` does.
+    """
     total = 0
     for file in expand(paths, base):
-        if file.kind == formats.PICTURE:
-            total += 1
-            continue
-        try:
-            counts = [part.count for part in formats.parts(file.path)]
-        except FormatError:
-            counts = [1]
-        if None in counts:
-            return None
-        total += sum(filter(None, counts))
+        lengths = [1] if file.kind == formats.PICTURE else _lengths(file)
+        for length in lengths:
+            if length is None:
+                return None
+            total += length
     return total
 
 
-def _pieces(
-    files: Iterator[File], rows: int, skip: int, base: Path | None
-) -> Iterator[tuple[list[str], Block]]:
+def _lengths(file: File) -> list[int | None]:
+    if str(file.path) == STDIN:
+        return [None]
+    try:
+        return [part.size for part in formats.parts(file.path, file.kind)]
+    except FormatError:
+        return [1]  # the row that tells the fault
+
+
+def _pieces(files: Iterator[File], rows: int, skip: int, base: Path | None) -> Iterator[Named]:
     """Yield ids and blocks of all files but for the first ``skip`` rows."""
+    left = _Countdown(skip)
     for is_picture, group in itertools.groupby(files, lambda file: file.kind == formats.PICTURE):
         if is_picture:
-            skipped = len(list(itertools.islice(group, skip)))
-            skip -= skipped
+            left.pass_over(sum(1 for _ in itertools.islice(group, left.rows)))
             while batch := list(itertools.islice(group, rows)):
                 yield [_name(file.path, base) for file in batch], _pictures(batch)
             continue
         for file in group:
-            for ids, block, passed in _container(file, rows, skip, base):
-                skip -= passed
-                if ids:
-                    yield ids, block
+            if str(file.path) == STDIN:
+                yield from _standard_input(rows, left)
+            else:
+                yield from _container(file, _name(file.path, base), rows, left)
 
 
-def _container(
-    file: File, rows: int, skip: int, base: Path | None
-) -> Iterator[tuple[list[str], Block, int]]:
-    """Yield ids, blocks, and how many rows were skipped for each."""
-    name = _name(file.path, base)
+class _Countdown:
+    """How many rows are still to be passed over."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def pass_over(self, most: int | None) -> int:
+        """Take up to ``most`` rows (None: any number) from those to be passed, and say how many."""
+        passed = self.rows if most is None else min(self.rows, most)
+        self.rows -= passed
+        return passed
+
+
+def _standard_input(rows: int, left: _Countdown) -> Iterator[Named]:
+    """Yield what comes by standard input, copied to a file, in which readers can look around."""
+    with tempfile.NamedTemporaryFile(prefix="digitline-") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy, 1 << 20)
+        copy.flush()
+        path = Path(copy.name)
+        file = File(path, formats.sniffed(path, text=True))
+        if file.kind == formats.PICTURE:
+            if not left.pass_over(1):
+                yield [STDIN], _pictures([file])
+        else:
+            yield from _container(file, STDIN, rows, left)
+
+
+def _container(file: File, name: str, rows: int, left: _Countdown) -> Iterator[Named]:
     try:
-        parts = formats.parts(file.path)
+        parts = formats.parts(file.path, file.kind)
     except FormatError as error:
-        yield ([], _fault(""), 1) if skip else ([name], _fault(str(error)), 0)
+        if not left.pass_over(1):
+            yield [name], faulty(str(error))
         return
     for part in parts:
-        prefix = f"{name}#{part.split}/" if part.split else f"{name}#"
-        passed = min(skip, part.count) if part.count is not None else 0
-        skip -= passed
-        yield [], _fault(""), passed
-        at = passed
-        try:
-            for block in part.blocks(passed, rows):
-                size = len(block.faults)
-                yield [f"{prefix}{row}" for row in range(at, at + size)], block, 0
-                at += size
-        except FormatError as error:
-            yield [f"{prefix}{at}"], _fault(str(error)), 0
+        yield from _part(part, f"{name}#{part.split}/" if part.split else f"{name}#", rows, left)
+
+
+def _part(part: Part, prefix: str, rows: int, left: _Countdown) -> Iterator[Named]:
+    """Yield the rows of a part; one whose length is not known is passed over as it is read."""
+    at = left.pass_over(part.size) if part.size is not None else 0
+    try:
+        for found in part.blocks(at, rows):
+            end = at + len(found.faults)
+            passed = left.pass_over(end - at)
+            if passed < end - at:
+                kept = Block(found.images[passed:], found.labels[passed:], found.faults[passed:])
+                yield [f"{prefix}{row}" for row in range(at + passed, end)], kept
+            at = end
+    except (FormatError, *formats.DAMAGE) as error:
+        if not left.pass_over(1):
+            yield [f"{prefix}{at}"], faulty(f"{error}; what follows is lost")
 
 
 def _pictures(files: Sequence[File]) -> Block:
@@ -151,11 +194,7 @@ def _pictures(files: Sequence[File]) -> Block:
         except FormatError as error:
             images.append(np.zeros((1, 1), np.uint8))
             faults.append(str(error))
-    return Block(images, [file.label for file in files], faults)
-
-
-def _fault(reason: str) -> Block:
-    return Block([np.zeros((1, 1), np.uint8)], [None], [reason])
+    return block(images, [file.label for file in files])._replace(faults=faults)
 
 
 def _name(path: Path, base: Path | None) -> str:
@@ -164,40 +203,26 @@ def _name(path: Path, base: Path | None) -> str:
     return path.as_posix()
 
 
-def _normalised(block: Block) -> tuple[np.ndarray, list[str | None]]:
-    """Return the block's images by the convention, and its faults with those found now."""
-    faults = list(block.faults)
-    images = np.zeros((len(faults), SIDE, SIDE), np.uint8)
-    ready = np.zeros(len(faults), bool)
-    if isinstance(block.images, np.ndarray) and block.images.shape[1:] == (SIDE, SIDE):
-        levels = to_levels(block.images)
-        ready = follows_convention(levels)
-        images[ready] = levels[ready]
-    for row in np.flatnonzero(~ready):
-        image = block.images[row]
-        if faults[row] is None:
-            try:
-                images[row] = normalize(to_grey(image))
-            except ValueError as error:
-                faults[row] = str(error)
-    return images, faults
-
-
-def _regrouped(pieces: Iterator[tuple[list[str], Block]], rows: int) -> Iterator[Chunk]:
+def _regrouped(pieces: Iterator[Named], rows: int) -> Iterator[Chunk]:
     """Yield chunks of exactly ``rows`` rows, but for the last."""
-    ids: list[str] = []
-    labels: list[str | None] = []
-    faults: list[str | None] = []
-    images: list[np.ndarray] = []
-    for names, block in pieces:
-        found, reasons = _normalised(block)
-        ids += names
-        labels += block.labels
-        faults += reasons
-        images.append(found)
-        while len(ids) >= rows:
-            joined = np.concatenate(images)
-            yield Chunk(ids[:rows], joined[:rows], labels[:rows], faults[:rows])
-            ids, labels, faults, images = ids[rows:], labels[rows:], faults[rows:], [joined[rows:]]
-    if ids:
-        yield Chunk(ids, np.concatenate(images), labels, faults)
+    waiting = Chunk([], np.empty((0, 28, 28), np.uint8), [], [])
+    for ids, found in pieces:
+        images, faults = normalized(found)
+        chunk = Chunk(ids, images, found.labels, faults)
+        waiting = _joined(waiting, chunk) if waiting.ids else chunk
+        while len(waiting.ids) >= rows:
+            yield _part_of(waiting, slice(rows))
+            waiting = _part_of(waiting, slice(rows, None))
+    if waiting.ids:
+        yield waiting
+
+
+def _part_of(chunk: Chunk, rows: slice) -> Chunk:
+    ids, images, labels, faults = chunk
+    return Chunk(ids[rows], images[rows], labels[rows], faults[rows])
+
+
+def _joined(one: Chunk, other: Chunk) -> Chunk:
+    labels: Labels = one.labels + other.labels
+    images = np.concatenate([one.images, other.images])
+    return Chunk(one.ids + other.ids, images, labels, one.faults + other.faults)
