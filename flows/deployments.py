@@ -1,9 +1,10 @@
 """``prefect.yaml`` on a server: what is deployed, what is left of old, what is due."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.io.stage import StageError
 
@@ -17,13 +18,15 @@ class Api:
     """The few calls of a Prefect server's REST interface that ``serve`` needs.
 
     Prefect's own client takes 2 s to import and 150 MB to keep, beside which this process
-    would be small.
+    would be small. A server that is busy, as SQLite lets one write at a time, is asked again
+    for ``patience`` seconds.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = 60.0) -> None:
         import httpx
 
         self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._patience = patience
 
     def close(self) -> None:
         """Close the connection."""
@@ -35,10 +38,41 @@ class Api:
         return found
 
     def call(self, method: str, path: str, content: Any = None) -> Any:
-        """Send one request; return what came back, None where nothing did."""
-        response = self._client.request(method, path, json=content)
-        response.raise_for_status()
-        return response.json() if response.content else None
+        """Send one request; return what came back, None where nothing did.
+
+        Raises
+        ------
+        StageError
+            If the server does not answer or refuses it, with its words.
+        """
+        end = time.monotonic() + self._patience
+        while fault := self._send(method, path, content):
+            if time.monotonic() > end or not fault.passes:
+                raise StageError(f"Prefect's server: {method} {path}: {fault.words}")
+            time.sleep(0.5)
+        return self._answer
+
+    def _send(self, method: str, path: str, content: Any) -> "_Fault | None":
+        import httpx
+
+        try:
+            response = self._client.request(method, path, json=content)
+        except httpx.TransportError as error:
+            return _Fault(str(error) or type(error).__name__, passes=True)
+        # A request that is sent again may find its work done.
+        is_done = (method, response.status_code) in (("DELETE", 404), ("POST", 409))
+        if response.is_success or is_done:
+            self._answer = response.json() if response.content else None
+            return None
+        words = f"{response.status_code} {response.text[:200]}"
+        return _Fault(words, passes=response.status_code >= 500)
+
+
+class _Fault(NamedTuple):
+    """Why a request failed, and whether the same may succeed later."""
+
+    words: str
+    passes: bool
 
 
 def read(file: Path = FILE) -> list[dict[str, Any]]:
@@ -132,18 +166,29 @@ def _clear(api: Api, found: dict[str, Any], entry: dict[str, Any]) -> Iterator[s
 
 
 def _keep_newest_overdue(api: Api, found: dict[str, Any]) -> Iterator[str]:
-    overdue = {
+    newest: dict[str, Any] | None = None
+    while runs := _overdue(api, found, newest):
+        newest = newest or runs.pop(0)
+        for run in runs:
+            api.call("DELETE", f"/flow_runs/{run['id']}")
+    if newest:
+        yield f"{found['name']}: was due at {shown(newest)} and starts now"
+
+
+def _overdue(
+    api: Api, found: dict[str, Any], newest: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return runs that a schedule planned for a time that has passed, but for the newest."""
+    overdue: dict[str, Any] = {
         "deployment_id": {"any_": [found["id"]]},
         "state": {"type": {"any_": ["SCHEDULED"]}},
         "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
     }
+    if newest:
+        overdue["id"] = {"not_any_": [newest["id"]]}
     runs = api.find("flow_runs", flow_runs=overdue, sort="EXPECTED_START_TIME_DESC")
     # What an event or a person started has a cause of its own and stays, as does another try.
-    scheduled = [run for run in runs if run["auto_scheduled"] and not run["run_count"]]
-    for run in scheduled[1:]:
-        api.call("DELETE", f"/flow_runs/{run['id']}")
-    if scheduled:
-        yield f"{found['name']}: was due at {shown(scheduled[0])} and starts now"
+    return [run for run in runs if run["auto_scheduled"] and not run["run_count"]]
 
 
 def upcoming(api: Api, found: dict[str, Any]) -> dict[str, Any] | None:

@@ -67,13 +67,15 @@ def say(text: str) -> None:
 def _run(served: Served, wanted: list[dict[str, Any]]) -> None:
     served.put_logs_aside([SERVER, DEPLOY, WORKER])
     say(f"starting Prefect's server at {served.url}; 10 to 20 s are usual")
-    options = ["--host", HOST, "--port", str(served.port)]
+    # Late runs: what was missed is seen to below, and to mark it all at once is much to write.
+    options = ["--no-late-runs", "--host", HOST, "--port", str(served.port)]
     process = served.start(SERVER, "server", "start", *options)
     server.wait(process, served.api, served.log(SERVER))
     with closing(Api(served.api)) as api:
         _deploy(served, api, wanted)
         worker = _Worker(served, deployments.work_pool(wanted))
         _tell(served, api)
+    with closing(Api(served.api, patience=0)) as api:
         _watch(served, process, worker, News(api))
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows.deployments import Api
+from tasks.io.stage import StageError
 
 _ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -21,9 +22,7 @@ class News:
 
     def lines(self) -> Iterator[str]:
         """Yield what is new since the last call; nothing while the server does not answer."""
-        import httpx
-
-        with suppress(httpx.HTTPError):
+        with suppress(StageError):
             for run in self._runs():
                 yield from self._line(run)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import toy_serving
-from flows.monitoring import Judged
 
 from flows import alarms, retraining
 from flows.alarms import Answer
+from flows.monitoring import Judged
 from tasks.io.files import write_json
 from tasks.io.stage import StageError
 

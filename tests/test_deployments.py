@@ -22,10 +22,16 @@ class Server:
 
     def find(self, what, **query):
         self.queries.append((what, query))
-        return self.content.get(what.replace("/", "_"), [])
+        found = self.content.get(what.replace("/", "_"), [])
+        left_out = query.get("flow_runs", {}).get("id", {}).get("not_any_", [])
+        return [each for each in found if each.get("id") not in left_out]
 
     def call(self, method, path, content=None):
         self.calls.append((method, path, content))
+        if method == "DELETE":
+            gone = path.rpartition("/")[2]
+            for kind, found in self.content.items():
+                self.content[kind] = [each for each in found if each["id"] != gone]
 
 
 def deployed(**changes):
@@ -143,3 +149,55 @@ def test_the_file_that_is_deployed_is_read(tmp_path):
     file.write_text("name: digitline\n")
     with pytest.raises(StageError, match="expected a list of deployments; it has none"):
         deployments.read(file)
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Let a server answer so, one after the other; return what it was asked."""
+    import httpx
+
+    def api(*statuses, patience=60):
+        asked = []
+
+        def answer(request):
+            asked.append((request.method, request.url.path))
+            status = statuses[min(len(asked), len(statuses)) - 1]
+            if status is None:
+                raise httpx.ReadTimeout("timed out")
+            return httpx.Response(status, json={"asked": len(asked)})
+
+        it = deployments.Api("http://127.0.0.1:1/api", patience)
+        it._client = httpx.Client(
+            base_url="http://127.0.0.1:1/api", transport=httpx.MockTransport(answer)
+        )
+        return it, asked
+
+    monkeypatch.setattr(deployments.time, "sleep", lambda _: None)
+    return api
+
+
+def test_a_server_that_is_busy_is_asked_again(answers):
+    it, asked = answers(None, 500, 200)
+    assert it.call("POST", "/x") == {"asked": 3}
+    assert asked == [("POST", "/api/x")] * 3
+
+
+def test_a_server_that_stays_busy_is_given_up_with_its_words(answers):
+    it, _ = answers(None, patience=0)
+    with pytest.raises(StageError) as error:
+        it.call("POST", "/x")
+    assert str(error.value) == "Prefect's server: POST /x: timed out"
+
+
+def test_a_request_that_is_wrong_is_not_sent_again(answers):
+    it, asked = answers(422)
+    with pytest.raises(StageError, match="GET /x: 422"):
+        it.call("GET", "/x")
+    assert len(asked) == 1
+
+
+def test_work_that_is_done_already_is_no_fault(answers):
+    it, _ = answers(404)
+    it.call("DELETE", "/x")
+    it, _ = answers(409)
+    it.call("POST", "/x")
