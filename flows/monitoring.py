@@ -121,7 +121,7 @@ def _judge(root: Path, batch: Batch, against: Against, say: Say) -> Judged:
     output = part / SCORES
     output.unlink(missing_ok=True)
     counts = scoring.score(
-        [batch.name], output, root=root, version=against.served.version,
+        [root / batches.FOLDER / batch.name], output, root=root, version=against.served.version,
         base=root / batches.FOLDER, say=say,
     ).counts  # fmt: skip
     rng = np.random.default_rng(zlib.crc32(batch.name.encode()))
@@ -149,7 +149,7 @@ def _taken(
     readable = np.flatnonzero(answers.readable)
     chosen = {*rng.permutation(readable)[:size].tolist()}
     images, ids, right, labelled, row = list[np.ndarray](), list[str](), 0, 0, 0
-    for chunk in stream.read([batch.name], base=root / batches.FOLDER):
+    for chunk in stream.read([root / batches.FOLDER / batch.name], base=root / batches.FOLDER):
         for place, label in enumerate(chunk.labels):
             if label is not None and chunk.faults[place] is None:
                 labelled += 1
