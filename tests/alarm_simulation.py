@@ -192,7 +192,8 @@ def corrupted(bench: Bench, batches: int, usual: float) -> None:
             )
             for name, value in estimates(bench, pool).items():
                 gaps[name].append(abs(value - lost))
-    print("\nmean distance of estimated from true loss over these, 10,000 images each, points:")
+    images_each = len(bench.digits.test_images)
+    print(f"\nmean distance of estimated from true loss, {images_each} images each, points:")
     print(", ".join(f"{name} {100 * np.mean(values):.2f}" for name, values in gaps.items()))
 
 
