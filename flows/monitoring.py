@@ -225,8 +225,8 @@ def _line(report: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: report[key] for key in kept},
         "version": report["model"]["version"],
-        "accuracy": tests.get("real") or tests.get("estimate"),
-        "by_labels": bool(tests.get("real")),
+        "accuracy": tests.get("real") if tests.get("by_labels") else tests.get("estimate"),
+        "by_labels": bool(tests.get("by_labels")),
         "usual": tests.get("usual"),
         "p": {name: tests[name]["p"] for name in ("input", "labels", "accuracy") if name in tests},
         "started": report["alert"]["started"],

@@ -85,8 +85,9 @@ def _what(seen: Seen, judgement: Judgement | None, kinds: Sequence[str]) -> str:
 
 
 def _accuracy(judgement: Judgement) -> str:
-    value, low, high = judgement.real_accuracy or judgement.estimate
-    source = "by the labels that came along" if judgement.real_accuracy else "estimated"
+    real = judgement.real_accuracy if judgement.by_labels else None
+    value, low, high = real or judgement.estimate
+    source = "by the labels that came along" if real else "estimated"
     return f"accuracy {percent(value)} ({percent(low)} to {percent(high)}), {source}"
 
 
@@ -115,7 +116,7 @@ def _cost(seen: Seen, judgement: Judgement | None) -> str:
     if judgement is None:
         return f"no answer to {count(seen.unreadable)} files"
     value, low, high = judgement.loss
-    if judgement.real_accuracy:
+    if judgement.by_labels and judgement.real_accuracy:
         value = judgement.usual - judgement.real_accuracy.value
         low, high = (judgement.usual - end for end in reversed(judgement.real_accuracy[1:]))
     points = " to ".join(f"{100 * end:.1f}" for end in (low, high))
