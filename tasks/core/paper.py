@@ -65,7 +65,7 @@ def border(image: np.ndarray) -> np.ndarray:
 
 def strongest(values: np.ndarray) -> float:
     """Return the value that only a few pixels exceed, so that no single one decides."""
-    few = max(2, values.size // 2500)
+    few = min(max(2, values.size // 2500), values.size)
     return float(np.partition(values, values.size - few, axis=None)[-few])
 
 
