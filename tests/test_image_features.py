@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from tasks.core.resize import to_square
 
 from tasks.core.image_features import NAMES, features, hashes
 
@@ -68,32 +67,3 @@ def test_hashes_are_those_of_the_bytes() -> None:
     images = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
     expected = [hashlib.sha256(bytes(part)).hexdigest() for part in (range(4), range(4, 8))]
     assert hashes(images).tolist() == expected
-
-
-def test_images_of_the_right_size_come_back_as_they_are() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
-    assert to_square(images, 28) is images
-
-
-def test_shrinking_by_two_weighs_the_four_nearest_pixels() -> None:
-    images = np.zeros((1, 4, 4), np.uint8)
-    images[0, :2, :2] = 100
-    # Weights 3/7, 3/7, 1/7 along each side at the border.
-    expected = np.rint(100 * np.outer([6 / 7, 1 / 7], [6 / 7, 1 / 7]))
-    np.testing.assert_array_equal(to_square(images, 2)[0], expected)
-
-
-def test_enlarging_interpolates_between_pixel_centres() -> None:
-    images = np.array([[[0, 200], [0, 200]]], np.uint8)
-    np.testing.assert_array_equal(to_square(images, 4)[0], [[0, 50, 150, 200]] * 4)
-
-
-def test_another_shape_is_centred_on_background() -> None:
-    images = np.full((1, 4, 2), 255, np.uint8)
-    np.testing.assert_array_equal(to_square(images, 4)[0], [[0, 255, 255, 0]] * 4)
-
-
-@pytest.mark.parametrize("size", [8, 14, 56])
-def test_an_even_image_stays_even(size: int) -> None:
-    images = np.full((2, 28, 28), 177, np.uint8)
-    np.testing.assert_array_equal(to_square(images, size), np.full((2, size, size), 177))

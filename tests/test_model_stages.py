@@ -346,7 +346,7 @@ def test_a_model_that_can_keep_no_risk_says_that_it_answers_nothing():
     never = abstention.Outcome(abstention.NEVER, images=600, answered=0, errors=0)
     section = ensemble.Ensemble(
         calibrate=True, tolerance=1e-5, compared=10, components=2, max_risk=0.001, risk_level=0.95,
-        known=5,
+        known=5, reference=100,
     )  # fmt: skip
     assert ensemble._in_words(never, section) == (
         "answers nothing: on 600 held-out images no threshold keeps the risk at 0.001 "
