@@ -58,8 +58,9 @@ def _run(client: Any, cause: Cause, since: datetime) -> Any:
     from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
     from prefect.client.schemas.sorting import FlowRunSort
 
-    flow = FlowFilter(name={"any_": [FLOW]})  # type: ignore[arg-type]  # pydantic makes it one
-    newer = FlowRunFilter(expected_start_time={"after_": since})  # type: ignore[arg-type]
+    # Pydantic makes filters of both mappings.
+    flow = FlowFilter(name={"any_": [FLOW]})  # type: ignore[arg-type]  # see above
+    newer = FlowRunFilter(expected_start_time={"after_": since})  # type: ignore[arg-type]  # too
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         runs = client.read_flow_runs(

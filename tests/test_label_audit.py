@@ -246,6 +246,7 @@ def test_planted_labels_come_first_in_mnist(
     files.write_array(Path("data/ingest/train_images.npy"), images)
     files.write_array(Path("data/ingest/train_labels.npy"), labels)
     files.write_json(Path("reports/validate/report.json"), {"success": True})
+    toy_data.write(tmp_path, toy_data.told(10_000, 1000, is_mnist=True))
     planted_labels.write_reviews(images, labels, seed=0)
     _stage("preprocess")
     for fold in range(3):
